@@ -1,0 +1,1 @@
+"""Where images come from, and the one value that carries them."""

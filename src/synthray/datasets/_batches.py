@@ -1,0 +1,93 @@
+"""Batches of an image set for Keras: `PyDataset` on any backend, `tf.data` on TensorFlow."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+LabelMode = Literal["int", "float", "one_hot"] | None
+
+
+def encode_labels(labels: NDArray[np.int64], num_classes: int, mode: LabelMode) -> NDArray[Any]:
+    """Encode labels as `int64 (n,)`, `float32 (n,)` (two classes) or one-hot `float32 (n, k)`."""
+    if mode == "int":
+        return labels
+    if mode == "one_hot":
+        return np.eye(num_classes, dtype=np.float32)[labels]
+    if mode == "float":
+        if num_classes > 2:
+            raise ValueError(
+                f'label_mode="float" is for two classes and one sigmoid output, but there are '
+                f'{num_classes} classes. Use "int" or "one_hot".'
+            )
+        return labels.astype(np.float32)
+    raise ValueError(f'label_mode must be "int", "float", "one_hot" or None, got {mode!r}.')
+
+
+class ArrayBatches(keras.utils.PyDataset):
+    """Batches of arrays in a seeded order that depends on the epoch alone.
+
+    With `shuffle`, the order of epoch `e` comes from `(seed, e)`, so that a fit which stops and
+    resumes at epoch `e` sees the batches that an uninterrupted one would have seen.
+
+    Args:
+        arrays: Arrays of equal length, batched together; one array gives bare batches.
+        batch_size: Images a batch; the last may be smaller.
+        shuffle: Draw a new order each epoch.
+        seed: Seed of the order.
+        drop_remainder: Leave out a last, smaller batch.
+    """
+
+    def __init__(
+        self,
+        *arrays: NDArray[Any],
+        batch_size: int = 32,
+        shuffle: bool = False,
+        seed: int = 0,
+        drop_remainder: bool = False,
+    ) -> None:
+        super().__init__()
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}.")
+        self._arrays = arrays
+        self._batch_size = batch_size
+        self._shuffle = shuffle
+        self._seed = seed
+        n = len(arrays[0])
+        self._length = n // batch_size if drop_remainder else math.ceil(n / batch_size)
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Take the order of this epoch (0-based)."""
+        self._epoch = epoch
+        n = len(self._arrays[0])
+        if self._shuffle:
+            self._order = np.random.default_rng([self._seed, epoch]).permutation(n)
+        else:
+            self._order = np.arange(n)
+
+    @property
+    def num_batches(self) -> int:
+        """Batches an epoch."""
+        return self._length
+
+    def __len__(self) -> int:
+        """Return the number of batches an epoch."""
+        return self._length
+
+    def __getitem__(self, index: int) -> Any:
+        """Return batch `index`: an array, or a tuple of arrays."""
+        if not 0 <= index < self._length:
+            raise IndexError(index)
+        rows = self._order[index * self._batch_size : (index + 1) * self._batch_size]
+        batch = tuple(array[rows] for array in self._arrays)
+        return batch if len(batch) > 1 else batch[0]
+
+    def on_epoch_end(self) -> None:
+        """Move on to the order of the next epoch (Keras calls this)."""
+        if self._shuffle:
+            self.set_epoch(self._epoch + 1)
