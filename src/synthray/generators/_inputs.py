@@ -1,0 +1,91 @@
+"""What `fit` of a generator takes, turned into batches of images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from synthray._backend import is_tf_dataset
+from synthray._value_range import ValueRange, infer_value_range
+from synthray.datasets._batches import ArrayBatches
+from synthray.datasets.image_dataset import ImageDataset
+
+
+@dataclass(frozen=True)
+class TrainingImages:
+    """Batches for `fit`.
+
+    Attributes:
+        batches: What the stock `fit` takes.
+        value_range: Range of float images.
+        own_order: The same batches where the library decides their order.
+    """
+
+    batches: Any
+    value_range: ValueRange
+    own_order: ArrayBatches | None
+
+
+def prepare_images(
+    x: Any,
+    image_shape: tuple[int, ...],
+    *,
+    batch_size: int | None = None,
+    shuffle: bool = False,
+    seed: int = 0,
+    value_range: ValueRange | None = None,
+) -> TrainingImages:
+    """Check images and find their value range.
+
+    Raises:
+        TypeError: If `x` is nothing that holds images.
+        ValueError: If shapes or values do not fit.
+    """
+    if isinstance(x, ImageDataset):
+        x = x.images
+    if hasattr(x, "__array__") and not isinstance(x, np.ndarray):
+        x = np.asarray(x)
+    if isinstance(x, np.ndarray):
+        check_image_shape(x.shape, image_shape)
+        if len(x) == 0:
+            raise ValueError("Expected at least one image to train on, got none.")
+        found = infer_value_range(x) if value_range is None else value_range
+        batches = ArrayBatches(x, batch_size=batch_size or 32, shuffle=shuffle, seed=seed)
+        return TrainingImages(batches, found, batches)
+    if not (is_tf_dataset(x) or isinstance(x, keras.utils.PyDataset) or hasattr(x, "__iter__")):
+        raise TypeError(
+            "Expected an ImageDataset, an array, or a tf.data.Dataset or PyDataset of images, got "
+            f"{type(x).__name__}."
+        )
+    if batch_size is not None:
+        raise ValueError("batch_size is for arrays; this data set is already in batches.")
+    if isinstance(x, keras.utils.PyDataset):
+        first = x[0]
+    elif iter(x) is x:  # a generator: looking at a batch would lose it
+        pairs = (batch if isinstance(batch, tuple) else (batch,) for batch in x)
+        return TrainingImages(pairs, value_range or (0.0, 255.0), None)
+    else:
+        first = next(iter(x), None)
+    if first is None:
+        raise ValueError("Expected at least one batch of images, got none.")
+    images = np.asarray(first[0] if isinstance(first, tuple | list) else first)
+    check_image_shape(images.shape, image_shape)
+    return TrainingImages(x, value_range or infer_value_range(images), None)
+
+
+def check_image_shape(shape: tuple[int, ...], image_shape: tuple[int, ...]) -> None:
+    """Raise a `ValueError` where images do not have the shape that a model draws."""
+    if len(shape) == 3 and image_shape[-1] == 1:
+        shape = (*shape, 1)
+    if tuple(shape[1:]) == tuple(image_shape):
+        return
+    height, width, channels = image_shape
+    advice = f"ImageDataset.resize({height}, {width})"
+    advice += " and to_grayscale()" if channels == 1 else " and to_rgb()"
+    raise ValueError(
+        f"Expected images of shape (n, {height}, {width}, {channels}), got {tuple(shape)}. Convert "
+        f"them with {advice}, or make the model with another image_shape."
+    )

@@ -1,0 +1,302 @@
+"""`GAN`: the training step that every generator of the library shares."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+from keras import ops
+from numpy.typing import ArrayLike, NDArray
+
+from synthray._backend import resolve_jit_compile
+from synthray._seed_state import OrderByStep, SeededModel, with_callback
+from synthray._seeds import resolve_seed
+from synthray.generators._inputs import TrainingImages, prepare_images
+
+Logits = dict[str, Any]
+
+
+class GAN(SeededModel):
+    """A generator and a discriminator, trained as one model with one loss and one optimizer.
+
+    One forward pass draws the fakes once. The discriminator sees them behind `stop_gradient`; the
+    generator's loss sees the discriminator through `stateless_call` with its variables behind
+    `stop_gradient`. The sum of both losses therefore has, in one backward pass, exactly the
+    gradients of the two, and the stock `fit` trains it on every backend, with callbacks, mixed
+    precision, `steps_per_execution` and distribution as Keras has them.
+
+    A new GAN is one subclass: build two networks and pass them to `__init__`, and write
+    `losses`. The generator maps `(n, latent_dim)` to images scaled to `OUTPUT_RANGE`, float32;
+    the discriminator maps such images to logits `(n, 1)`.
+
+    Args:
+        generator: Network from latents to images.
+        discriminator: Network from images to logits.
+        seed: Seed of the latents and of the order of the images; `None` draws one.
+        **kwargs: Passed to `keras.Model`.
+    """
+
+    OUTPUT_RANGE: ClassVar[tuple[float, float]] = (0.0, 1.0)
+
+    def __init__(
+        self,
+        generator: keras.Model,
+        discriminator: keras.Model,
+        *,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        # Pixels come as integers or in the user's scale: the networks cast, this model does not.
+        super().__init__(autocast=False, **kwargs)
+        self.generator = generator
+        self.discriminator = discriminator
+        self.latent_dim = int(generator.input_shape[-1])
+        self.image_shape = tuple(int(d) for d in generator.output_shape[1:])
+        self.seed = resolve_seed(seed)
+        self.seed_generator = keras.random.SeedGenerator(self.seed)
+        self._d_loss_tracker = keras.metrics.Mean(name="d_loss")
+        self._g_loss_tracker = keras.metrics.Mean(name="g_loss")
+        self._float_range = (0.0, 255.0)
+        self.build((None, *self.image_shape))
+
+    @abstractmethod
+    def losses_from_logits(self, logits: Logits) -> tuple[Any, Any]:
+        """Return the discriminator's and the generator's loss, one value an image each.
+
+        Args:
+            logits: `"real"`, `"fake"` (train the discriminator) and `"generated"` (train the
+                generator), each of shape `(n,)`, float32.
+        """
+
+    def build(self, input_shape: Any = None) -> None:
+        """Mark as built; both networks are built when they are made."""
+        self.built = True
+
+    def call(self, images: Any, training: bool = False) -> Logits:
+        """Judge real images and as many new fakes: one forward pass of a training step.
+
+        Args:
+            images: Real images, shape `(n, *image_shape)`: integers of 0 to 255, or floats in the
+                range that `fit` found.
+            training: Whether dropout is active.
+        """
+        real = self._to_output_range(images)
+        latents = keras.random.normal(
+            (ops.shape(images)[0], self.latent_dim), seed=self.seed_generator
+        )
+        fake = self.generator(latents, training=training)
+        d_real = self.discriminator(real, training=training)
+        d_fake = self.discriminator(ops.stop_gradient(fake), training=training)
+        frozen = [ops.stop_gradient(v.value) for v in self.discriminator.trainable_variables]
+        state = [v.value for v in self.discriminator.non_trainable_variables]
+        d_generated, state = self.discriminator.stateless_call(
+            frozen, state, fake, training=training
+        )
+        for variable, value in zip(self.discriminator.non_trainable_variables, state, strict=True):
+            variable.assign(value)  # the dropout seeds move on
+        return {
+            name: ops.cast(ops.reshape(logits, (-1,)), "float32")
+            for name, logits in (("real", d_real), ("fake", d_fake), ("generated", d_generated))
+        }
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
+        """Return the sum of both losses, which the stock training step differentiates.
+
+        Args:
+            x: The real images.
+            y: Ignored; a labelled data set may be passed.
+            y_pred: What `call` returned.
+            sample_weight: Optional weight an image, shape `(n,)`.
+            training: Ignored.
+        """
+        d_losses, g_losses = self.losses_from_logits(y_pred)
+        if sample_weight is not None:
+            weight = ops.cast(ops.reshape(sample_weight, (-1,)), "float32")
+            d_losses, g_losses = d_losses * weight, g_losses * weight
+        d_loss, g_loss = ops.mean(d_losses), ops.mean(g_losses)
+        self._d_loss_tracker.update_state(d_loss)
+        self._g_loss_tracker.update_state(g_loss)
+        return d_loss + g_loss
+
+    def compile(self, optimizer: Any = None, **kwargs: Any) -> None:
+        """Set the optimizer for both networks.
+
+        Args:
+            optimizer: A Keras optimizer or its name; by default
+                [`default_optimizer`][synthray.generators.gan.GAN.default_optimizer].
+            **kwargs: `jit_compile`, `steps_per_execution`, `run_eagerly`, `auto_scale_loss` as in
+                Keras. `jit_compile="auto"` leaves XLA off on TensorFlow without a GPU, where it
+                is slower.
+
+        Raises:
+            ValueError: If a `loss` is given: the model has its own.
+        """
+        if kwargs.pop("loss", None) is not None:
+            raise ValueError(
+                f"{type(self).__name__} has its own losses; compile() takes no loss. For another "
+                "loss, subclass it and override losses_from_logits."
+            )
+        kwargs["jit_compile"] = resolve_jit_compile(kwargs.get("jit_compile", "auto"))
+        super().compile(optimizer=optimizer or self.default_optimizer(), **kwargs)
+
+    def default_optimizer(self) -> keras.Optimizer:
+        """Return the optimizer that `compile()` takes when it is given none."""
+        return keras.optimizers.Adam(1e-4)
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compile a reloaded model as it was, optimizer variables included."""
+        config = keras.saving.deserialize_keras_object(config)
+        keep = ("optimizer", "steps_per_execution", "jit_compile", "run_eagerly")
+        self.compile(**{key: config[key] for key in keep if config.get(key) is not None})
+        self.optimizer.build(self.trainable_variables)
+
+    def fit(
+        self,
+        x: Any = None,
+        *,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        shuffle: bool = True,
+        value_range: tuple[float, float] | None = None,
+        callbacks: Any = None,
+        validation_data: Any = None,
+        **kwargs: Any,
+    ) -> keras.callbacks.History:
+        """Train on images; the stock Keras `fit` underneath.
+
+        Args:
+            x: An `ImageDataset`, an array `(n, h, w)` or `(n, h, w, c)`, or a `tf.data.Dataset` /
+                `PyDataset` / generator of batches of images or of `(images, labels)`. Labels are
+                ignored: the model learns all images it is given.
+            batch_size: Images a step, for arrays and `ImageDataset`; 32 by default.
+            epochs: Passes over the images.
+            shuffle: Draw a new order each epoch. For arrays the order depends on the model's seed
+                and on the steps done so far, so that a resumed fit sees what it would have seen.
+            value_range: Range of float images. By default (0, 1), (-1, 1) or (0, 255), whichever
+                fits the array or the first batch; integers are always 0 to 255.
+            callbacks: Keras callbacks.
+            validation_data: Held-out images in the same forms, judged after each epoch.
+            **kwargs: As in `keras.Model.fit`.
+
+        Raises:
+            ValueError: If shapes or values do not fit the model; the message says how to convert.
+        """
+        if not self.compiled:
+            self.compile()
+        training = prepare_images(
+            x,
+            self.image_shape,
+            batch_size=batch_size,
+            shuffle=shuffle,
+            seed=self.seed,
+            value_range=value_range,
+        )
+        self._set_float_range(training)
+        if validation_data is not None:
+            validation = prepare_images(
+                validation_data,
+                self.image_shape,
+                batch_size=batch_size,
+                value_range=training.value_range,
+            )
+            validation_data = validation.batches
+        if training.own_order is not None:
+            callbacks = with_callback(callbacks, OrderByStep(training.own_order))
+            shuffle = False
+        return super().fit(
+            training.batches,
+            epochs=epochs,
+            shuffle=shuffle,
+            callbacks=callbacks,
+            validation_data=validation_data,
+            **kwargs,
+        )
+
+    def generate(self, latents: ArrayLike, *, batch_size: int = 64) -> NDArray[np.uint8]:
+        """Draw the images of given latents.
+
+        Args:
+            latents: Standard normal values, shape `(n, latent_dim)`.
+            batch_size: Images drawn at once.
+
+        Returns:
+            `uint8`, shape `(n, *image_shape)`.
+
+        Raises:
+            ValueError: If the latents have another shape.
+        """
+        z = np.asarray(latents, np.float32)
+        if z.ndim != 2 or z.shape[1] != self.latent_dim:
+            raise ValueError(f"latents must have shape (n, {self.latent_dim}), got {z.shape}.")
+        images = np.empty((len(z), *self.image_shape), np.uint8)
+        for start in range(0, len(z), batch_size):
+            chunk = z[start : start + batch_size]
+            images[start : start + len(chunk)] = self._draw(chunk, batch_size)
+        return images
+
+    def sample(self, n: int, *, seed: int | None = None, batch_size: int = 64) -> NDArray[np.uint8]:
+        """Draw `n` images.
+
+        Args:
+            n: How many.
+            seed: Equal seeds give equal images, whatever the batch size; `None` for others at
+                each call.
+            batch_size: Images drawn at once.
+
+        Returns:
+            `uint8`, shape `(n, *image_shape)`.
+        """
+        images = np.empty((max(n, 0), *self.image_shape), np.uint8)
+        start = 0
+        for batch in self.sample_batches(n, seed=seed, batch_size=batch_size):
+            images[start : start + len(batch)] = batch
+            start += len(batch)
+        return images
+
+    def sample_batches(
+        self, n: int, *, seed: int | None = None, batch_size: int = 64
+    ) -> Iterator[NDArray[np.uint8]]:
+        """Yield the images of `sample` in batches, in bounded memory."""
+        if n < 0 or batch_size < 1:
+            raise ValueError(f"Expected n >= 0 and batch_size >= 1, got {n} and {batch_size}.")
+        rng = np.random.default_rng(seed)
+        for start in range(0, n, batch_size):
+            count = min(batch_size, n - start)
+            z = rng.standard_normal((count, self.latent_dim), dtype=np.float32)
+            yield self._draw(z, batch_size)
+
+    def _draw(self, latents: NDArray[np.float32], batch_size: int) -> NDArray[np.uint8]:
+        # A short last batch is filled up: one compiled shape, and the same arithmetic for all.
+        count = len(latents)
+        if count < batch_size:
+            latents = np.concatenate(
+                [latents, np.zeros_like(latents, shape=(batch_size - count, self.latent_dim))]
+            )
+        images = np.asarray(self.generator.predict_on_batch(latents)[:count], np.float32)
+        low, high = self.OUTPUT_RANGE
+        return np.clip(np.rint((images - low) * (255.0 / (high - low))), 0, 255).astype(np.uint8)
+
+    def _to_output_range(self, images: Any) -> Any:
+        is_float = "float" in keras.backend.standardize_dtype(images.dtype)
+        low, high = self._float_range if is_float else (0.0, 255.0)
+        unit = (ops.cast(images, "float32") - low) / (high - low)
+        if len(unit.shape) == 3:
+            unit = unit[..., None]
+        out_low, out_high = self.OUTPUT_RANGE
+        return unit * (out_high - out_low) + out_low
+
+    def _set_float_range(self, training: TrainingImages) -> None:
+        if training.value_range != self._float_range:
+            self._float_range = training.value_range
+            # Traced functions hold the old range as a constant.
+            self.train_function = self.test_function = None
