@@ -1,0 +1,1 @@
+"""`SyntheticAugmenter`, and the ways in which drawn images join a training set."""

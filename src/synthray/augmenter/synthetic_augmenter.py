@@ -1,0 +1,356 @@
+"""`SyntheticAugmenter`: one generator a class, and the ways to use what they draw."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from os import PathLike
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from synthray._seeds import resolve_seed, spawn_seeds
+from synthray._value_range import ValueRange
+from synthray.augmenter import folders, mixing, resampling
+from synthray.augmenter.checkpoints import Checkpoint
+from synthray.datasets.image_dataset import ImageDataset
+from synthray.generators.dcgan import DCGAN
+from synthray.generators.gan import GAN
+
+SamplingStrategy = Literal["auto", "minority"] | float | Mapping[Any, int]
+
+
+class SyntheticAugmenter:
+    """Trains one generator a class of an image set, and adds their images to training data.
+
+    Follows two conventions: imbalanced-learn (`fit`, `fit_resample`, `sampling_strategy`, fitted
+    attributes end in `_`) and SDV (`fit`, `sample`, `save`, `load`). Fit it on training images
+    only: an image that a generator has seen must not judge a classifier.
+
+    Args:
+        generator: Makes an untrained generator: called with `image_shape=` and `seed=`, returns a
+            `GAN`, compiled or not. A class such as `DCGAN`, or
+            `functools.partial(sr.DCGAN, width=0.5)`.
+        sampling_strategy: What `fit_resample` adds, in imbalanced-learn's terms: `"auto"` fills
+            every class up to the largest, `"minority"` only the smallest, a float sets the ratio
+            of smallest to largest (two classes), a dict gives the wanted number of images a class
+            (real and synthetic together), by class name or label.
+        epochs: Passes of each generator over the images of its class.
+        batch_size: Images a training step.
+        random_state: Seed of everything: weights, order, latents. `None` for others each time.
+
+    Attributes:
+        class_names_: Names of the classes, in label order.
+        classes_: Label values in the user's own terms, in the same order.
+        generators_: One trained `GAN` a class, by name.
+        histories_: Training metrics of each class: name to list of values an epoch.
+        image_shape_: Height, width, channels.
+        n_train_: Number of training images a class, by name.
+
+    Examples:
+        >>> import functools
+        >>> import synthray as sr
+        >>> data = sr.make_phantoms(40, image_shape=(16, 16, 1), seed=0)
+        >>> augmenter = sr.SyntheticAugmenter(
+        ...     functools.partial(sr.DCGAN, width=0.125), epochs=1, random_state=0)
+        >>> augmenter.fit(data, verbose=0).sample({"intact": 2, "fractured": 3}, seed=1)
+        ImageDataset(5 images of 16x16x1: 2 intact, 3 fractured; 5 groups, 5 synthetic)
+    """
+
+    def __init__(
+        self,
+        generator: Callable[..., GAN] = DCGAN,
+        *,
+        sampling_strategy: SamplingStrategy = "auto",
+        epochs: int = 100,
+        batch_size: int = 32,
+        random_state: int | None = None,
+    ) -> None:
+        self.generator = generator
+        self.sampling_strategy = sampling_strategy
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.random_state = random_state
+
+    def fit(
+        self,
+        X: ImageDataset | ArrayLike,
+        y: ArrayLike | None = None,
+        *,
+        workdir: str | PathLike[str] | None = None,
+        callbacks: Callable[[str], list[Any]] | None = None,
+        verbose: Any = "auto",
+    ) -> Self:
+        """Train one generator a class.
+
+        Args:
+            X: An `ImageDataset`, or images `(n, h, w)` or `(n, h, w, c)`: integers of 0 to 255, or
+                floats of 0 to 1, -1 to 1 or 0 to 255.
+            y: Labels of arrays: integers or strings `(n,)`, or one-hot rows.
+            workdir: Folder for a checkpoint of each generator after every epoch. A fit that was
+                killed, called again with the same folder and data, continues where it was and
+                ends with the same weights; with more `epochs` it trains on.
+            callbacks: Called with a class name, returns Keras callbacks for its generator.
+            verbose: As in Keras `fit`.
+
+        Raises:
+            ValueError: If images or labels do not fit, a class has no image, or `workdir` holds
+                generators of other data or settings.
+        """
+        data, classes = resampling.as_dataset(X, y)
+        empty = [name for name, count in data.class_counts.items() if count == 0]
+        if empty:
+            raise ValueError(
+                f"Every class needs images to learn from, but {empty} have none. Leave those "
+                "classes out, or add images."
+            )
+        if data.synthetic.any():
+            raise ValueError(
+                f"{int(data.synthetic.sum())} of {len(data)} images are synthetic. Fit on real "
+                "images: data.select(~data.synthetic)."
+            )
+        seeds = spawn_seeds(resolve_seed(self.random_state), data.num_classes)
+        self.class_names_ = data.class_names
+        self.classes_ = classes
+        self.image_shape_ = data.image_shape
+        self.n_train_ = data.class_counts
+        self.generators_: dict[str, GAN] = {}
+        self.histories_: dict[str, dict[str, list[float]]] = {}
+        for (name, part), seed in zip(data.by_class().items(), seeds, strict=True):
+            checkpoint = Checkpoint(workdir, name, part, self.batch_size, self.random_state)
+            gan, history, done = checkpoint.restore()
+            if gan is None:
+                gan = self.generator(image_shape=data.image_shape, seed=seed)
+            if done > self.epochs:
+                raise ValueError(
+                    f"{workdir} holds a generator of {name!r} trained for {done} epochs, more than "
+                    f"the {self.epochs} asked for. Raise epochs, or use another workdir."
+                )
+            if done < self.epochs:
+                given = [] if callbacks is None else callbacks(name)
+                fitted = gan.fit(
+                    part,
+                    batch_size=self.batch_size,
+                    epochs=self.epochs,
+                    initial_epoch=done,
+                    callbacks=[checkpoint.callback(history), *given],
+                    verbose=verbose,
+                )
+                history = {k: [*history.get(k, []), *v] for k, v in fitted.history.items()}
+            self.generators_[name] = gan
+            self.histories_[name] = history
+        return self
+
+    def sample(
+        self, n: int | Mapping[Any, int], *, seed: int | None = None, batch_size: int = 64
+    ) -> ImageDataset:
+        """Draw labelled images.
+
+        Args:
+            n: Images in all, shared out as the classes were in training; or a number for each
+                class, by class name or label.
+            seed: Equal seeds give equal images; `None` for others at each call.
+            batch_size: Images drawn at once.
+
+        Returns:
+            A data set in class order whose `synthetic` is all true.
+        """
+        counts = self._counts(n)
+        images = np.empty((sum(counts.values()), *self._fitted().image_shape_), np.uint8)
+        start = 0
+        for _, batch in self.sample_batches(counts, seed=seed, batch_size=batch_size):
+            images[start : start + len(batch)] = batch
+            start += len(batch)
+        labels = np.repeat(np.arange(len(counts)), list(counts.values()))
+        return ImageDataset.from_arrays(
+            images,
+            labels,
+            class_names=self.class_names_,
+            synthetic=True,
+            provenance={
+                "source": "synthray.SyntheticAugmenter",
+                "generator": {k: type(gan).__name__ for k, gan in self.generators_.items()},
+                "seed": seed,
+            },
+        )
+
+    def sample_batches(
+        self, n: int | Mapping[Any, int], *, seed: int | None = None, batch_size: int = 64
+    ) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+        """Yield `(class name, images)` batches of what `sample` draws, in bounded memory."""
+        counts = self._counts(n)
+        seeds = spawn_seeds(resolve_seed(seed), len(counts))
+        for (name, count), class_seed in zip(counts.items(), seeds, strict=True):
+            gan = self.generators_[name]
+            for batch in gan.sample_batches(count, seed=class_seed, batch_size=batch_size):
+                yield name, batch
+
+    def fit_resample(
+        self, X: Any, y: ArrayLike | None = None, *, seed: int | None = None, **fit_arguments: Any
+    ) -> Any:
+        """Fit, and return the data with drawn images added as `sampling_strategy` says.
+
+        In the manner of imbalanced-learn's over-samplers: real images first and unchanged, drawn
+        ones behind them.
+
+        Args:
+            X: As in `fit`.
+            y: As in `fit`.
+            seed: Seed of the drawing; by default `random_state`.
+            **fit_arguments: As in `fit`.
+
+        Returns:
+            An `ImageDataset` for an `ImageDataset`; `(X, y)` in the same scale, type and encoding
+            for arrays.
+
+        Raises:
+            ValueError: If `sampling_strategy` does not fit the classes.
+        """
+        data, classes = resampling.as_dataset(X, y)
+        lacking = resampling.missing_images(self.sampling_strategy, data.class_counts, classes)
+        self.fit(X, y, **fit_arguments)
+        drawn = self.sample(lacking, seed=self.random_state if seed is None else seed)
+        return mixing.use(
+            X if y is None else (X, y),
+            lambda n_real, class_names: drawn,
+            classes,
+            value_range=None,
+            seed=0,
+            keep_real=True,
+        )
+
+    def augment(
+        self,
+        dataset: Any,
+        *,
+        ratio: float = 1.0,
+        value_range: tuple[float, float] | None = None,
+        seed: int | None = None,
+    ) -> Any:
+        """Mix drawn images into a training set and return the same kind of thing.
+
+        The images are drawn once, in the shares that the classes had in training, and held as they
+        are handed out. They take the user's scale, type, channels and label encoding. Batches keep
+        their size, so an epoch has `1 + ratio` times as many.
+
+        Args:
+            dataset: `(x, y)` arrays, an `ImageDataset`, a `tf.data.Dataset` (batched or not) or a
+                `PyDataset` of `(images, labels)`.
+            ratio: Drawn images for each real one.
+            value_range: Values of black and white, where floats leave them open. By default (0, 1),
+                (-1, 1) or (0, 255), whichever fits the first batch.
+            seed: Seed of drawing and order; by default `random_state`.
+
+        Raises:
+            ValueError: If sizes, classes or batches do not fit; the message says what to do.
+            TypeError: If it is another kind of thing.
+        """
+        return self._use(dataset, ratio, value_range, seed, True)
+
+    def pretrain_dataset(
+        self,
+        like: Any,
+        *,
+        ratio: float = 1.0,
+        value_range: tuple[float, float] | None = None,
+        seed: int | None = None,
+    ) -> Any:
+        """Return drawn images alone, as the same kind of thing as `like`, for a warm start.
+
+        Train on this first, then on `like` itself.
+
+        Args:
+            like: The real training set, as for `augment`.
+            ratio: Drawn images for each real one.
+            value_range: As for `augment`.
+            seed: As for `augment`.
+        """
+        return self._use(like, ratio, value_range, seed, False)
+
+    def save(self, folder: str | PathLike[str]) -> None:
+        """Write a folder: one `.keras` file a class, and a manifest with their hashes.
+
+        Raises:
+            ValueError: If the folder holds anything but an augmenter that was saved before.
+        """
+        folders.save_augmenter(self._fitted(), folder)
+
+    @classmethod
+    def load(cls, folder: str | PathLike[str]) -> Self:
+        """Read a folder that `save` wrote; files whose hash differs are refused.
+
+        Raises:
+            ValueError: If the manifest or a file is missing, changed, or not of this library.
+        """
+        manifest, generators = folders.load_augmenter(folder)
+        types = {type(gan) for gan in generators.values()}
+        augmenter = cls(types.pop() if len(types) == 1 else DCGAN, **manifest["settings"])
+        augmenter.class_names_ = tuple(manifest["class_names"])
+        augmenter.classes_ = list(manifest["classes"])
+        augmenter.image_shape_ = tuple(manifest["image_shape"])
+        augmenter.n_train_ = dict(manifest["n_train"])
+        augmenter.generators_ = generators
+        augmenter.histories_ = manifest["histories"]
+        return augmenter
+
+    def sample_to_folder(
+        self,
+        path: str | PathLike[str],
+        n: int | Mapping[Any, int],
+        *,
+        seed: int | None = None,
+        batch_size: int = 64,
+        verbose: Any = "auto",
+    ) -> None:
+        """Draw PNG files, a subfolder a class, with a manifest that marks them synthetic.
+
+        Args:
+            path: A new or empty folder: drawn images never mix with others.
+            n: As for `sample`.
+            seed: As for `sample`.
+            batch_size: Images drawn at once; memory does not grow with `n`.
+            verbose: 0 for no progress bar.
+
+        Raises:
+            ValueError: If the folder is not empty.
+        """
+        folders.write_folder(self, path, self._counts(n), seed, batch_size, verbose)
+
+    def _use(
+        self,
+        dataset: Any,
+        ratio: float,
+        value_range: ValueRange | None,
+        seed: int | None,
+        keep_real: bool,
+    ) -> Any:
+        self._fitted()
+        if not 0 <= ratio < float("inf"):
+            raise ValueError(f"ratio must be 0 or more, got {ratio}.")
+        seed = resolve_seed(self.random_state if seed is None else seed)
+
+        def draw(n_real: int, class_names: Any) -> ImageDataset:
+            if class_names is not None and tuple(class_names) != self.class_names_:
+                raise ValueError(
+                    f"The data set has classes {list(class_names)}, but the augmenter was fitted "
+                    f"on {list(self.class_names_)}. Fit it on the same classes in the same order."
+                )
+            return self.sample(round(n_real * ratio), seed=seed)
+
+        return mixing.use(
+            dataset, draw, self.classes_, value_range=value_range, seed=seed, keep_real=keep_real
+        )
+
+    def _fitted(self) -> Self:
+        if not hasattr(self, "generators_"):
+            raise RuntimeError(
+                "This SyntheticAugmenter has not been fitted. Call fit(train) first, or "
+                "SyntheticAugmenter.load(folder)."
+            )
+        return self
+
+    def _counts(self, n: int | Mapping[Any, int]) -> dict[str, int]:
+        self._fitted()
+        if isinstance(n, Mapping):
+            return resampling.counts_by_name(n, self.class_names_, self.classes_)
+        return resampling.share_out(int(n), self.n_train_)

@@ -1,0 +1,214 @@
+"""`augment` and `pretrain_dataset`: the same kind of thing comes out, in the user's own terms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import synthray as sr
+from test_augmenter import make
+from toys import bars
+
+DATA = bars(20, seed=4)
+
+
+@pytest.fixture(scope="module")
+def fitted() -> sr.SyntheticAugmenter:
+    return make().fit(bars(24), verbose=0)
+
+
+SCALES = {
+    "uint8": (DATA.images, (0.0, 255.0)),
+    "0 to 255": (DATA.images.astype("float32"), (0.0, 255.0)),
+    "0 to 1": (DATA.images / np.float32(255), (0.0, 1.0)),
+    "-1 to 1": (DATA.images / np.float64(127.5) - 1, (-1.0, 1.0)),
+    "half": ((DATA.images / 255).astype("float16"), (0.0, 1.0)),
+    "no channel": (DATA.images[..., 0], (0.0, 255.0)),
+    "colour": (np.repeat(DATA.images, 3, -1), (0.0, 255.0)),
+}
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_arrays_keep_scale_type_and_channels(fitted: sr.SyntheticAugmenter, scale: str) -> None:
+    x, (low, high) = SCALES[scale]
+    both, labels = fitted.augment((x, DATA.labels), ratio=0.5, seed=1)
+    assert both.shape == (30, *x.shape[1:])
+    assert both.dtype == x.dtype
+    np.testing.assert_array_equal(both[:20], x)
+    drawn = fitted.sample(10, seed=1)
+    expected = drawn.images / 255 * (high - low) + low
+    if scale == "no channel":
+        expected = expected[..., 0]
+    np.testing.assert_allclose(both[20:], np.broadcast_to(expected, both[20:].shape), atol=2e-3)
+    np.testing.assert_array_equal(labels[20:], drawn.labels)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        DATA.labels,
+        DATA.labels.astype("int32")[:, None],
+        DATA.labels.astype("float32"),
+        DATA.labels.astype("float32")[:, None],
+        np.eye(2, dtype="float32")[DATA.labels],
+    ],
+    ids=["int", "column", "sigmoid", "sigmoid column", "one-hot"],
+)
+def test_labels_keep_their_encoding(fitted: sr.SyntheticAugmenter, labels: Any) -> None:
+    _, both = fitted.augment((DATA.images, labels), ratio=1, seed=1)
+    assert (both.shape, both.dtype) == ((40, *labels.shape[1:]), labels.dtype)
+    codes = both.argmax(1) if labels.ndim == 2 and labels.shape[1] == 2 else both.reshape(-1)
+    np.testing.assert_array_equal(codes[20:], fitted.sample(20, seed=1).labels)
+
+
+def test_an_image_dataset_stays_one(fitted: sr.SyntheticAugmenter) -> None:
+    both = fitted.augment(DATA, ratio=2)
+    assert isinstance(both, sr.ImageDataset)
+    assert (len(both), both.synthetic.sum()) == (60, 40)
+    assert len(fitted.pretrain_dataset(DATA)) == 20
+    assert fitted.pretrain_dataset(DATA).synthetic.all()
+    assert len(fitted.augment(DATA, ratio=0)) == 20
+
+
+def collect(batches: Any) -> tuple[Any, Any]:
+    pairs = [(np.asarray(x), np.asarray(y)) for x, y in batches]
+    return np.concatenate([x for x, _ in pairs]), np.concatenate([y for _, y in pairs])
+
+
+def assert_same_rows(left: Any, right: Any) -> None:
+    assert sorted(map(bytes, np.ascontiguousarray(left))) == sorted(
+        map(bytes, np.ascontiguousarray(right))
+    )
+
+
+def test_tf_dataset_batches(fitted: sr.SyntheticAugmenter) -> None:
+    tf = pytest.importorskip("tensorflow")
+    real = DATA.to_tf_dataset(8).map(lambda x, y: (tf.cast(x, tf.float32) / 255, y))
+    mixed = fitted.augment(real, ratio=0.5, seed=1)
+    assert isinstance(mixed, tf.data.Dataset)
+    assert mixed.element_spec[0].dtype == tf.float32
+    assert int(mixed.cardinality()) == 4
+    assert [len(x) for x, _ in mixed] == [8, 8, 8, 6]
+    x, y = collect(mixed)
+    drawn = fitted.sample(10, seed=1)
+    expected = np.concatenate([DATA.images, drawn.images]) / np.float32(255)
+    assert_same_rows(x, expected.astype("float32"))
+    assert not np.array_equal(x[:20], expected[:20])  # met at random, not one after the other
+    pure = fitted.pretrain_dataset(real, ratio=0.5, seed=1)
+    assert_same_rows(collect(pure)[0], expected[20:].astype("float32"))
+    assert y.sum() == DATA.labels.sum() + drawn.labels.sum()
+
+
+def test_tf_dataset_of_single_images(fitted: sr.SyntheticAugmenter) -> None:
+    tf = pytest.importorskip("tensorflow")
+    real = tf.data.Dataset.from_tensor_slices((DATA.images, DATA.labels))
+    for dataset in (real, real.filter(lambda x, y: True)):
+        mixed = fitted.augment(dataset, ratio=1)
+        assert mixed.element_spec[0].shape == (16, 16, 1)
+        assert len(list(mixed)) == 40
+    assert len(list(fitted.pretrain_dataset(real))) == 20
+
+
+def test_tf_dataset_mistakes(fitted: sr.SyntheticAugmenter) -> None:
+    tf = pytest.importorskip("tensorflow")
+    real = DATA.to_tf_dataset(8)
+    with pytest.raises(ValueError, match=r"before \.repeat\(\)"):
+        fitted.augment(real.repeat())
+    with pytest.raises(ValueError, match="empty data set"):
+        fitted.augment(real.take(0))
+    weighted = real.map(lambda x, y: (x, y, tf.ones_like(y)))
+    with pytest.raises(ValueError, match=r"a tuple of 3.*after augmenting"):
+        fitted.augment(weighted)
+    named = DATA.to_tf_dataset(8)
+    named.class_names = ["lying", "upright"]
+    with pytest.raises(ValueError, match="same classes in the same order"):
+        fitted.augment(named)
+
+
+@pytest.mark.backend
+def test_py_dataset_keeps_batch_size_and_holds_everything(fitted: sr.SyntheticAugmenter) -> None:
+    real = DATA.to_py_dataset(8, shuffle=True, label_mode="one_hot")
+    mixed = fitted.augment(real, ratio=0.5, seed=1)
+    assert isinstance(mixed, keras.utils.PyDataset)
+    drawn = fitted.sample(10, seed=1)
+    orders = []
+    for _ in range(2):
+        pairs = [mixed[i] for i in range(len(mixed))]
+        assert [len(x) for x, _ in pairs] == [8, 8, 8, 6]
+        x, y = collect(pairs)
+        assert_same_rows(x, np.concatenate([DATA.images, drawn.images]))
+        assert y.shape == (30, 2)
+        orders.append(x)
+        is_drawn = [sum(bytes(i) in set(map(bytes, drawn.images)) for i in b) for b, _ in pairs]
+        assert max(is_drawn) - min(is_drawn) <= 2  # a third of every batch
+        mixed.on_epoch_end()
+    assert not np.array_equal(orders[0], orders[1])
+    with pytest.raises(IndexError):
+        mixed[4]
+    pure = fitted.pretrain_dataset(real, ratio=0.5, seed=1)
+    assert_same_rows(collect(pure[i] for i in range(len(pure)))[0], drawn.images)
+
+
+def test_py_dataset_makes_each_real_batch_once(fitted: sr.SyntheticAugmenter) -> None:
+    made = []
+
+    class Counting(keras.utils.PyDataset):
+        num_batches = 5
+
+        def __len__(self) -> int:
+            return 5
+
+        def __getitem__(self, index: int) -> Any:
+            made.append(index)
+            return DATA.images[index * 4 : index * 4 + 4], DATA.labels[index * 4 : index * 4 + 4]
+
+        def on_epoch_begin(self) -> None:
+            made.append(-1)
+
+    mixed = fitted.augment(Counting(), ratio=1)
+    made.clear()
+    mixed.on_epoch_begin()
+    for i in range(len(mixed)):
+        mixed[i]
+    assert made == [-1, 0, 1, 2, 3, 4]
+
+
+def test_mistakes_are_explained(fitted: sr.SyntheticAugmenter) -> None:
+    x, y = DATA.images, DATA.labels
+    with pytest.raises(ValueError, match="draw images of 16x16, but this data set has 8x8"):
+        fitted.augment((x[:, ::2, ::2], y))
+    with pytest.raises(ValueError, match="one-hot rows of 3"):
+        fitted.augment((x, np.eye(3)[y]))
+    with pytest.raises(ValueError, match="fitted with labels"):
+        make().fit(x, np.array(["a", "b"])[y], verbose=0).augment((x, y))
+    with pytest.raises(ValueError, match="ratio must be 0 or more"):
+        fitted.augment(DATA, ratio=-1)
+    with pytest.raises(ValueError, match=r"0 \.\.\. 1"):
+        fitted.augment((x.astype(float) - 500, y))
+    with pytest.raises(ValueError, match="one label an image"):
+        fitted.augment((x, y[:3]))
+    with pytest.raises(ValueError, match=r"\(n, h, w\) or"):
+        fitted.augment((x[0, 0], y[:16]))
+    with pytest.raises(TypeError, match="got int"):
+        fitted.augment(3)
+    with pytest.raises(ValueError, match="got ndarray"):
+        fitted.augment(_Bare())
+    with pytest.raises(ValueError, match="num_batches"):
+        fitted.augment(_Endless())
+
+
+class _Bare(keras.utils.PyDataset):
+    num_batches = 1
+
+    def __getitem__(self, index: int) -> Any:
+        return DATA.images
+
+
+class _Endless(keras.utils.PyDataset):
+    num_batches = None
+
+    def __getitem__(self, index: int) -> Any:
+        return DATA.images[:4], DATA.labels[:4]

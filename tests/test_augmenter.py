@@ -1,0 +1,252 @@
+"""SyntheticAugmenter: training, sampling, resampling, files."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import synthray as sr
+from synthray.augmenter import resampling
+from toys import assert_equal_weights, bars
+
+tiny = functools.partial(sr.DCGAN, width=0.125)
+
+
+def make(**arguments: Any) -> sr.SyntheticAugmenter:
+    return sr.SyntheticAugmenter(tiny, **({"epochs": 1, "random_state": 0} | arguments))
+
+
+@pytest.fixture(scope="module")
+def fitted() -> sr.SyntheticAugmenter:
+    return make().fit(bars(21), verbose=0)
+
+
+def test_init_only_stores() -> None:
+    augmenter = sr.SyntheticAugmenter()
+    assert augmenter.generator is sr.DCGAN
+    assert not [name for name in vars(augmenter) if name.endswith("_")]
+    with pytest.raises(RuntimeError, match="Call fit"):
+        augmenter.sample(3)
+
+
+def test_fitted_attributes(fitted: sr.SyntheticAugmenter) -> None:
+    assert fitted.class_names_ == ("upright", "lying")
+    assert fitted.n_train_ == {"upright": 11, "lying": 10}
+    assert fitted.image_shape_ == (16, 16, 1)
+    assert set(fitted.generators_) == {"upright", "lying"}
+    assert len(fitted.histories_["lying"]["g_loss"]) == 1
+    upright, lying = (fitted.generators_[k].sample(1, seed=0) for k in fitted.class_names_)
+    assert not np.array_equal(upright, lying)
+
+
+@pytest.mark.backend
+def test_each_class_is_drawn_by_its_own_generator() -> None:
+    augmenter = sr.SyntheticAugmenter(
+        lambda **k: _fast(tiny(**k)), epochs=100, batch_size=16, random_state=0
+    )
+    augmenter.fit(bars(64), verbose=0)
+    drawn = augmenter.sample({"upright": 20, "lying": 20}, seed=0)
+    # A bar makes its rows (lying) or columns (upright) differ in brightness.
+    images = drawn.images[..., 0].astype(float)
+    rows, columns = images.mean(2).std(1), images.mean(1).std(1)
+    assert ((rows > columns) == drawn.labels).mean() > 0.9
+
+
+def _fast(gan: sr.DCGAN) -> sr.DCGAN:
+    import keras
+
+    gan.compile(keras.optimizers.Adam(1e-3, beta_1=0.5))
+    return gan
+
+
+def test_sample_marks_and_counts(fitted: sr.SyntheticAugmenter) -> None:
+    drawn = fitted.sample(10, seed=3)
+    assert drawn.class_counts == {"upright": 5, "lying": 5}
+    assert drawn.synthetic.all()
+    assert drawn.provenance["source"] == "synthray.SyntheticAugmenter"
+    np.testing.assert_array_equal(drawn.images, fitted.sample(10, seed=3, batch_size=3).images)
+    assert not np.array_equal(drawn.images, fitted.sample(10, seed=4).images)
+    assert fitted.sample({"lying": 2}).class_counts == {"upright": 0, "lying": 2}
+    assert fitted.sample({0: 1, "lying": 2}).class_counts == {"upright": 1, "lying": 2}
+    assert len(fitted.sample(0)) == 0
+    with pytest.raises(ValueError, match=r"No class is called 'oblique'.*upright"):
+        fitted.sample({"oblique": 1})
+    for wrong in (-1, {"lying": -1}):
+        with pytest.raises(ValueError, match="0 or more"):
+            fitted.sample(wrong)
+
+
+def test_shares_follow_training() -> None:
+    assert resampling.share_out(10, {"a": 2, "b": 1}) == {"a": 7, "b": 3}
+    assert resampling.share_out(7, {"a": 1, "b": 1, "c": 1}) == {"a": 3, "b": 2, "c": 2}
+
+
+def test_fit_refuses_what_it_cannot_learn() -> None:
+    data = bars(8)
+    with pytest.raises(ValueError, match=r"\['lying'\] have none"):
+        make().fit(data.select(data.labels == 0))
+    with pytest.raises(ValueError, match="8 of 8 images are synthetic"):
+        make().fit(replace(data, synthetic=np.ones(8, bool)))
+    with pytest.raises(ValueError, match="Labels are missing"):
+        make().fit(data.images)
+    with pytest.raises(ValueError, match="leave y out"):
+        make().fit(data, data.labels)
+    with pytest.raises(ValueError, match="one-hot rows"):
+        make().fit(data.images, np.full((8, 2), 0.5))
+    with pytest.raises(ValueError, match="whole numbers"):
+        make().fit(data.images, np.full(8, 0.5))
+    with pytest.raises(ValueError, match="Labels must be integers"):
+        make().fit(data.images, np.zeros((2, 2, 2)))
+
+
+@pytest.mark.parametrize(
+    ("strategy", "expected"),
+    [
+        ("auto", {"a": 0, "b": 6, "c": 8}),
+        ("minority", {"a": 0, "b": 0, "c": 8}),
+        ({"c": 5, 20: 4}, {"a": 0, "b": 0, "c": 3}),
+        ({"a": 12}, {"a": 2, "b": 0, "c": 0}),
+    ],
+)
+def test_sampling_strategies(strategy: Any, expected: dict[str, int]) -> None:
+    have = {"a": 10, "b": 4, "c": 2}
+    assert resampling.missing_images(strategy, have, [10, 20, 30]) == expected
+
+
+def test_float_strategy_is_the_ratio_of_two() -> None:
+    assert resampling.missing_images(0.5, {"a": 2, "b": 10}, [0, 1]) == {"a": 3, "b": 0}
+    with pytest.raises(ValueError, match=r"already have a ratio of 0\.200"):
+        resampling.missing_images(0.1, {"a": 2, "b": 10}, [0, 1])
+    with pytest.raises(ValueError, match="for 3 classes"):
+        resampling.missing_images(0.5, {"a": 2, "b": 10, "c": 1}, [0, 1, 2])
+    with pytest.raises(ValueError, match="above 0 and at most 1"):
+        resampling.missing_images(1.5, {"a": 2, "b": 10}, [0, 1])
+    with pytest.raises(ValueError, match="none is taken away"):
+        resampling.missing_images({"b": 3}, {"a": 2, "b": 10}, [0, 1])
+    with pytest.raises(ValueError, match="sampling_strategy must be"):
+        resampling.missing_images("majority", {"a": 2, "b": 10}, [0, 1])
+
+
+def test_fit_resample_balances_like_imbalanced_learn() -> None:
+    data = bars(24).select(np.r_[0:24:2, 1:9:2])  # 12 upright, 4 lying
+    both = make().fit_resample(data, verbose=0)
+    assert both.class_counts == {"upright": 12, "lying": 12}
+    np.testing.assert_array_equal(both.images[:16], data.images)
+    assert both.synthetic.sum() == 8
+
+    images = data.images.astype("float32")[..., 0] / 255
+    words = np.array(["upright", "lying"])[data.labels]
+    X, y = make(sampling_strategy={"lying": 6}).fit_resample(images, words, verbose=0)
+    assert (X.shape, X.dtype) == ((18, 16, 16), np.float32)
+    assert X.max() <= 1
+    np.testing.assert_array_equal(X[:16], images)
+    assert y.tolist()[16:] == ["lying", "lying"]
+
+
+def test_save_and_load(fitted: sr.SyntheticAugmenter, tmp_path: Path) -> None:
+    fitted.save(tmp_path / "augmenter")
+    fitted.save(tmp_path / "augmenter")  # over its own earlier save
+    back = sr.SyntheticAugmenter.load(tmp_path / "augmenter")
+    np.testing.assert_array_equal(back.sample(4, seed=0).images, fitted.sample(4, seed=0).images)
+    assert back.n_train_ == fitted.n_train_
+    assert back.histories_ == fitted.histories_
+    assert (back.epochs, back.random_state, back.classes_) == (1, 0, [0, 1])
+    manifest = json.loads((tmp_path / "augmenter" / "manifest.json").read_text())
+    assert manifest["versions"]["synthray"] == sr.__version__
+    assert manifest["generators"]["lying"]["generator"].endswith("DCGAN")
+
+
+def test_changed_folders_are_refused(fitted: sr.SyntheticAugmenter, tmp_path: Path) -> None:
+    folder = tmp_path / "augmenter"
+    fitted.save(folder)
+    with (folder / "lying.keras").open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(ValueError, match="SHA-256 differs"):
+        sr.SyntheticAugmenter.load(folder)
+    (folder / "lying.keras").unlink()
+    with pytest.raises(ValueError, match="is missing"):
+        sr.SyntheticAugmenter.load(folder)
+    (folder / "manifest.json").write_text("{")
+    with pytest.raises(ValueError, match="is damaged"):
+        sr.SyntheticAugmenter.load(folder)
+    (folder / "manifest.json").write_text('{"format": "else"}')
+    with pytest.raises(ValueError, match="says 'else'"):
+        sr.SyntheticAugmenter.load(folder)
+    with pytest.raises(ValueError, match=r"holds no manifest\.json"):
+        sr.SyntheticAugmenter.load(tmp_path)
+    (tmp_path / "photo.png").touch()
+    with pytest.raises(ValueError, match=r"holds no manifest\.json"):
+        fitted.save(tmp_path)
+
+
+def test_sample_to_folder(fitted: sr.SyntheticAugmenter, tmp_path: Path) -> None:
+    counts = {"upright": 3, "lying": 2}
+    fitted.sample_to_folder(tmp_path / "drawn", counts, seed=2, batch_size=2, verbose=0)
+    files = sorted(p.relative_to(tmp_path / "drawn") for p in tmp_path.rglob("*.png"))
+    assert [f.as_posix() for f in files] == [
+        *(f"lying/synthetic_{i:06d}.png" for i in range(2)),
+        *(f"upright/synthetic_{i:06d}.png" for i in range(3)),
+    ]
+    pixels = np.asarray(Image.open(tmp_path / "drawn" / "upright" / "synthetic_000002.png"))
+    np.testing.assert_array_equal(pixels, fitted.sample(counts, seed=2).images[2, ..., 0])
+    manifest = json.loads((tmp_path / "drawn" / "manifest.json").read_text())
+    assert manifest["synthetic"] is True
+    assert manifest["counts"] == counts
+    with pytest.raises(ValueError, match="is not empty"):
+        fitted.sample_to_folder(tmp_path / "drawn", 2)
+
+
+def test_class_names_that_are_no_file_names(tmp_path: Path) -> None:
+    data = replace(bars(8), class_names=("not fractured", "../fractured"))
+    make().fit(data, verbose=0).sample_to_folder(tmp_path / "d", 2, verbose=0)
+    assert len(list((tmp_path / "d").glob("*/*.png"))) == 2
+    assert not list(tmp_path.glob("*.png"))
+
+
+KILLED_FIT = """
+import os, signal, sys
+import keras
+import synthray as sr
+from test_augmenter import make
+from toys import bars
+
+class KillAt(keras.callbacks.Callback):
+    def on_train_batch_begin(self, batch, logs=None):
+        if batch == 1 and int(self.model.optimizer.iterations) > 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+make(epochs=3, batch_size=8).fit(
+    bars(16), workdir=sys.argv[1], verbose=0,
+    callbacks=lambda name: [KillAt()] if name == sys.argv[2] else [])
+"""
+
+
+def test_a_killed_fit_goes_on_where_it_was(tmp_path: Path) -> None:
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+    command = [sys.executable, "-c", KILLED_FIT, str(tmp_path), "lying"]
+    killed = subprocess.run(command, env=environment, capture_output=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()[-2000:]
+    epochs = {p.parent.name: json.loads(p.read_text())["epochs"] for p in tmp_path.glob("*/*.json")}
+    assert epochs == {"upright": 3, "lying": 1}
+    resumed = make(epochs=3, batch_size=8).fit(bars(16), workdir=tmp_path, verbose=0)
+    straight = make(epochs=3, batch_size=8).fit(bars(16), verbose=0)
+    for name in straight.class_names_:
+        assert_equal_weights(resumed.generators_[name], straight.generators_[name])
+    assert resumed.histories_ == straight.histories_
+    with pytest.raises(ValueError, match="trained for 3 epochs"):
+        make(epochs=2, batch_size=8).fit(bars(16), workdir=tmp_path)
+    with pytest.raises(ValueError, match="another batch_size"):
+        make(epochs=3, batch_size=4).fit(bars(16), workdir=tmp_path)
+    with pytest.raises(ValueError, match="another images_sha256"):
+        make(epochs=3, batch_size=8).fit(bars(24, seed=9), workdir=tmp_path)
