@@ -1,0 +1,165 @@
+"""Which image files a folder holds, and of which class and split each one is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+# Folder names that mean a split, in lower case.
+_SPLIT_WORDS = {"train", "training", "val", "valid", "validation", "dev"}
+_SPLIT_WORDS |= {"test", "testing", "eval", "evaluation", "holdout"}
+_IMAGE_SUFFIXES = {".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".bmp", ".gif", ".webp"}
+_IMAGE_SUFFIXES |= {".pgm", ".ppm", ".pnm"}
+
+
+@dataclass(frozen=True)
+class FoundFile:
+    """A file below a class folder: `name` is its path relative to the root, with `/`."""
+
+    name: str
+    split: str | None
+    class_name: str
+
+
+@dataclass(frozen=True)
+class FolderTree:
+    """What [`scan_tree`] found.
+
+    Attributes:
+        class_names: In label order.
+        splits: Split names, sorted; `(None,)` for a tree without splits.
+        files: Sorted by name.
+        loose: Names of image files beside the class folders, sorted.
+    """
+
+    class_names: tuple[str, ...]
+    splits: tuple[str | None, ...]
+    files: tuple[FoundFile, ...]
+    loose: tuple[str, ...]
+
+    def of(self, split: str | None) -> tuple[FoundFile, ...]:
+        """The files of one split, sorted by name."""
+        return tuple(file for file in self.files if file.split == split)
+
+
+def scan_tree(root: Path, classes: Sequence[str] | None) -> FolderTree:
+    """Find the classes, splits and files below `root`; see `load_image_folder` for the rules."""
+    first = _subfolders(root)
+    if not first:
+        raise ValueError(
+            f"Expected one subfolder a class in {str(root)!r}, got a folder of "
+            f"{sum(1 for _ in root.iterdir()):,} entries and no subfolder. Arrange the images as "
+            "class/image or split/class/image."
+        )
+    second = {name: _subfolders(root / name) for name in first}
+    if _is_split_tree(root, first, second, classes):
+        _check_case(root, "split", first)
+        splits: tuple[str | None, ...] = tuple(first)
+        present = sorted({name for names in second.values() for name in names})
+        folders: list[tuple[str | None, str, Path]] = [
+            (split, name, root / split / name) for split in first for name in second[split]
+        ]
+        beside = [root, *(root / name for name in first)]
+    else:
+        splits = (None,)
+        present = first
+        folders = [(None, name, root / name) for name in first]
+        beside = [root]
+    class_names = _class_names(root, present, classes)
+    files = [
+        FoundFile(path.relative_to(root).as_posix(), split, class_name)
+        for split, class_name, folder in folders
+        if class_name in class_names
+        for path in _walk(folder, frozenset({os.path.realpath(root)}))
+    ]
+    loose = [
+        path.relative_to(root).as_posix()
+        for folder in beside
+        for path in folder.iterdir()
+        if path.suffix.lower() in _IMAGE_SUFFIXES and not _hidden(path.name) and not path.is_dir()
+    ]
+    files.sort(key=lambda file: file.name)
+    return FolderTree(class_names, splits, tuple(files), tuple(sorted(loose)))
+
+
+def _hidden(name: str) -> bool:
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def _subfolders(folder: Path) -> list[str]:
+    return sorted(p.name for p in folder.iterdir() if p.is_dir() and not _hidden(p.name))
+
+
+def _walk(folder: Path, above: frozenset[str]) -> Iterator[Path]:
+    """Every file below `folder`; follows links, except back to a folder that it came through."""
+    real = os.path.realpath(folder)
+    if real in above:
+        return
+    for path in folder.iterdir():
+        if _hidden(path.name):
+            continue
+        if path.is_dir():
+            yield from _walk(path, above | {real})
+        else:
+            yield path
+
+
+def _is_split_tree(
+    root: Path, first: list[str], second: dict[str, list[str]], classes: Sequence[str] | None
+) -> bool:
+    if classes is not None:
+        below = {name for names in second.values() for name in names}
+        return not set(classes) <= set(first) and set(classes) <= below
+    words = [name for name in first if name.lower() in _SPLIT_WORDS]
+    if words and all(second.values()):
+        return True
+    if len(words) == len(first):
+        bare = next(name for name in first if not second[name])
+        raise ValueError(
+            f"Expected class folders in every split of {str(root)!r}, got none in {bare!r}. "
+            "Arrange the images as split/class/image, or, if these are class names, pass "
+            f"classes={tuple(first)!r}."
+        )
+    shared = second[first[0]]
+    if len(first) > 1 and len(shared) > 1 and all(names == shared for names in second.values()):
+        raise ValueError(
+            f"Cannot tell whether the folders {_some(first)} in {str(root)!r} are classes or "
+            f"splits: each holds the same folders {_some(shared)}. Pass the class names: "
+            f"classes={tuple(first)!r} or classes={tuple(shared)!r}."
+        )
+    return False
+
+
+def _class_names(root: Path, present: list[str], classes: Sequence[str] | None) -> tuple[str, ...]:
+    names = tuple(present) if classes is None else tuple(classes)
+    _check_case(root, "class", names)
+    missing = [name for name in names if name not in present]
+    if missing:
+        raise ValueError(
+            f"Expected a folder for each of classes={names!r} in {str(root)!r}, got none for "
+            f"{_some(missing)}. The folders are {_some(present)}."
+        )
+    if len(names) < 2:
+        raise ValueError(
+            f"Expected at least two classes in {str(root)!r}, got only {_some(names)}. "
+            "Add a folder of images of a second class."
+        )
+    return names
+
+
+def _check_case(root: Path, kind: str, names: Sequence[str]) -> None:
+    seen: dict[str, str] = {}
+    for name in names:
+        other = seen.setdefault(name.casefold(), name)
+        if other != name:
+            raise ValueError(
+                f"Expected {kind} folders that differ by more than case in {str(root)!r}, got "
+                f"{other!r} and {name!r}. Rename one, or merge them."
+            )
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(repr(name) for name in names[:6])
+    return shown + (f" and {len(names) - 6} more" if len(names) > 6 else "")

@@ -1,0 +1,717 @@
+"""Tests of `load_image_folder`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import GifImagePlugin, Image
+
+from synthray.datasets import _decode_files
+from synthray.datasets._decode import layout, window_to_8_bit
+from synthray.datasets.image_dataset import ImageDataset, SkippedFile
+from synthray.datasets.image_folder import load_image_folder
+
+
+def save(root: Path, name: str, image: Image.Image | None = None, **options: Any) -> Path:
+    path = root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    (image or Image.new("L", (8, 8), 100)).save(path, **options)
+    return path
+
+
+def load_one(path: Path, image_shape: tuple[int, int, int], **options: Any) -> NDArray[np.uint8]:
+    """Load the folder with `path` in class `a` and return the pixels of that file."""
+    root = path.parent.parent
+    if not (root / "b").exists():
+        save(root, "b/other.png")
+    data = load_image_folder(root, image_shape, **options)
+    assert isinstance(data, ImageDataset)
+    assert data.names is not None
+    return data.images[data.names.tolist().index(path.relative_to(root).as_posix())]
+
+
+def load(root: Path, *args: Any, **options: Any) -> ImageDataset:
+    data = load_image_folder(root, *args, **options)
+    assert isinstance(data, ImageDataset)
+    return data
+
+
+def load_splits(root: Path, **options: Any) -> dict[str, ImageDataset]:
+    data = load_image_folder(root, (8, 8, 1), **options)
+    assert isinstance(data, dict)
+    return data
+
+
+@pytest.fixture
+def two_classes(tmp_path: Path) -> Path:
+    for i, name in enumerate(("intact/1.png", "intact/2.png", "fractured/3.png")):
+        save(tmp_path, name, Image.new("L", (8, 8), 50 * (i + 1)))
+    return tmp_path
+
+
+class TestTrees:
+    def test_class_folders(self, two_classes: Path) -> None:
+        data = load(two_classes, (4, 6, 3))
+        assert data.class_names == ("fractured", "intact")
+        assert data.names is not None
+        assert data.names.tolist() == ["fractured/3.png", "intact/1.png", "intact/2.png"]
+        assert data.labels.tolist() == [0, 1, 1]
+        assert data.images.shape == (3, 4, 6, 3)
+        assert data.images[:, 2, 3, 0].tolist() == [150, 50, 100]
+        assert data.skipped == ()
+        assert data.groups is None
+        assert data.provenance == {
+            "source": "load_image_folder",
+            "path": str(two_classes),
+            "fit": "pad",
+            "image_shape": [4, 6, 3],
+        }
+
+    def test_split_folders_share_the_classes(self, tmp_path: Path) -> None:
+        for name in ("train/b/1.png", "train/a/2.png", "test/b/3.png", "Val/a/4.png"):
+            save(tmp_path, name)
+        splits = load_splits(tmp_path)
+        assert list(splits) == ["Val", "test", "train"]
+        assert {data.class_names for data in splits.values()} == {("a", "b")}
+        assert splits["test"].labels.tolist() == [1]
+        assert splits["train"].names is not None
+        assert splits["train"].names.tolist() == ["train/a/2.png", "train/b/1.png"]
+        assert splits["train"].provenance["split"] == "train"
+
+    def test_classes_choose_order_and_subset(self, two_classes: Path) -> None:
+        save(two_classes, "other/4.png")
+        data = load(two_classes, classes=["intact", "fractured"])
+        assert data.class_names == ("intact", "fractured")
+        assert data.labels.tolist() == [1, 0, 0]
+
+    def test_classes_say_which_level_is_meant(self, tmp_path: Path) -> None:
+        for name in ("p/x/1.png", "p/y/2.png", "q/x/3.png", "q/y/4.png"):
+            save(tmp_path, name)
+        with pytest.raises(ValueError, match="Cannot tell whether the folders 'p', 'q'"):
+            load_image_folder(tmp_path)
+        assert load(tmp_path, classes=("p", "q")).labels.tolist() == [0, 0, 1, 1]
+        splits = load_splits(tmp_path, classes=("x", "y"))
+        assert {name: data.labels.tolist() for name, data in splits.items()} == {
+            "p": [0, 1],
+            "q": [0, 1],
+        }
+
+    def test_folders_below_a_class_belong_to_it(self, two_classes: Path) -> None:
+        save(two_classes, "intact/patient 7/left/5.png")
+        data = load(two_classes)
+        assert data.names is not None
+        assert data.names[-1] == "intact/patient 7/left/5.png"
+        assert data.labels[-1] == 1
+
+    def test_hidden_names_are_left_alone(self, two_classes: Path) -> None:
+        (two_classes / "intact" / ".DS_Store").write_bytes(b"x")
+        save(two_classes, ".cache/1.png")
+        save(two_classes, "__MACOSX/1.png")
+        save(two_classes, "intact/.thumbnails/1.png")
+        (two_classes / "readme.txt").write_text("beside the classes, and no image")
+        data = load(two_classes)
+        assert len(data) == 3
+        assert data.class_names == ("fractured", "intact")
+
+    def test_links_are_followed_but_not_in_circles(self, two_classes: Path, tmp_path: Path) -> None:
+        save(tmp_path / "elsewhere", "9.png")
+        root = tmp_path / "root"
+        shutil.copytree(two_classes / "intact", root / "intact")
+        shutil.copytree(two_classes / "fractured", root / "fractured")
+        (root / "intact" / "linked").symlink_to(tmp_path / "elsewhere")
+        (root / "intact" / "circle").symlink_to(root)
+        (root / "fractured" / "self").symlink_to(root / "fractured")
+        data = load(root)
+        assert data.names is not None
+        assert data.names.tolist() == [
+            "fractured/3.png",
+            "intact/1.png",
+            "intact/2.png",
+            "intact/linked/9.png",
+        ]
+
+
+class TestErrors:
+    def test_no_folder(self, tmp_path: Path) -> None:
+        with pytest.raises(FileNotFoundError, match="no such folder"):
+            load_image_folder(tmp_path / "none")
+        with pytest.raises(NotADirectoryError, match="got a file"):
+            load_image_folder(save(tmp_path, "a.png"))
+
+    def test_empty_folder(self, tmp_path: Path) -> None:
+        with pytest.raises(ValueError, match=r"one subfolder a class .* 0 entries"):
+            load_image_folder(tmp_path)
+
+    def test_single_class(self, tmp_path: Path) -> None:
+        save(tmp_path, "only/1.png")
+        with pytest.raises(ValueError, match=r"at least two classes in .*, got only 'only'"):
+            load_image_folder(tmp_path)
+
+    def test_no_readable_image(self, tmp_path: Path) -> None:
+        for name in ("a/1.png", "b/2.png"):
+            save(tmp_path, name).write_bytes(b"no image")
+        with pytest.raises(ValueError, match=r"got 2 that cannot be read, such as 'a/1.png'"):
+            load_image_folder(tmp_path)
+
+    def test_empty_class(self, two_classes: Path) -> None:
+        (two_classes / "other").mkdir()
+        with pytest.raises(ValueError, match="the class 'other', got no file at all"):
+            load_image_folder(two_classes)
+
+    def test_empty_split(self, tmp_path: Path) -> None:
+        for name in ("train/a/1.png", "train/b/2.png"):
+            save(tmp_path, name)
+        (tmp_path / "test" / "a").mkdir(parents=True)
+        with pytest.raises(ValueError, match="the split 'test', got no file"):
+            load_image_folder(tmp_path)
+
+    @pytest.mark.parametrize(
+        ("names", "kind"),
+        [
+            (("Intact/1.png", "intact/2.png"), "class"),
+            (("train/Intact/1.png", "test/intact/2.png"), "class"),
+            (("train/a/1.png", "Train/b/2.png"), "split"),
+        ],
+    )
+    def test_names_that_differ_by_case_only(
+        self, tmp_path: Path, names: tuple[str, str], kind: str
+    ) -> None:
+        save(tmp_path, names[0])
+        if (tmp_path / names[1]).parent.exists():
+            pytest.skip("this file system does not tell case apart")
+        save(tmp_path, names[1])
+        with pytest.raises(ValueError, match=f"Expected {kind} folders that differ by more than"):
+            load_image_folder(tmp_path)
+
+    def test_splits_without_classes(self, tmp_path: Path) -> None:
+        save(tmp_path, "train/1.png")
+        save(tmp_path, "test/2.png")
+        with pytest.raises(ValueError, match=r"class folders in every split .* none in 'test'"):
+            load_image_folder(tmp_path)
+        assert len(load(tmp_path, classes=("test", "train"))) == 2
+
+    def test_missing_class(self, two_classes: Path) -> None:
+        for i in range(7):
+            (two_classes / f"c{i}").mkdir()
+        with pytest.raises(ValueError, match=r"got none for 'broken'.*'c0'.* and 3 more"):
+            load_image_folder(two_classes, classes=("broken", "intact"))
+
+    @pytest.mark.parametrize(
+        ("options", "error", "message"),
+        [
+            ({"image_shape": (64, 64)}, ValueError, "three integers"),
+            ({"image_shape": 64}, ValueError, "three integers"),
+            ({"image_shape": (64, 0, 1)}, ValueError, "at least 1"),
+            ({"image_shape": (64, 64, 4)}, ValueError, "1 or 3 channels"),
+            ({"fit": "squeeze"}, ValueError, "'pad', 'stretch', 'crop'"),
+            ({"classes": "intact"}, TypeError, "sequence of folder names"),
+            ({"classes": ("intact", "intact")}, ValueError, "once"),
+            ({"max_pixels": 0}, ValueError, "max_pixels of at least 1"),
+            ({"workers": 0}, ValueError, "workers=0"),
+        ],
+    )
+    def test_arguments(
+        self, two_classes: Path, options: dict[str, Any], error: type[Exception], message: str
+    ) -> None:
+        with pytest.raises(error, match=message):
+            load_image_folder(two_classes, **options)
+
+    @pytest.mark.parametrize("strict", [False, True])
+    def test_pixel_limit(self, two_classes: Path, strict: bool) -> None:
+        save(two_classes, "intact/large.png", Image.new("L", (30, 20)))
+        message = r"at most max_pixels=599 .* 'intact/large.png': 30x20 = 600 pixels"
+        with pytest.raises(ValueError, match=message):
+            load_image_folder(two_classes, max_pixels=599, strict=strict)
+        assert len(load(two_classes, max_pixels=600)) == 4
+
+    @pytest.mark.parametrize("max_pixels", [2**26, 2**40])
+    @pytest.mark.parametrize("side", [10_000, 60_000])
+    def test_bomb_is_not_unpacked(self, two_classes: Path, side: int, max_pixels: int) -> None:
+        # The header alone states the size; the pixels behind it are of 8 by 8.
+        path = save(two_classes, "intact/bomb.bmp")
+        content = bytearray(path.read_bytes())
+        content[18:26] = struct.pack("<ii", side, side)
+        path.write_bytes(content)
+        if side == 10_000 and max_pixels == 2**40:
+            with pytest.warns(UserWarning, match="Skipped 1 of 4"):
+                assert len(load(two_classes, max_pixels=max_pixels)) == 3
+        else:
+            with pytest.raises(ValueError, match=r"'intact/bomb.bmp': .*pixels"):
+                load_image_folder(two_classes, max_pixels=max_pixels)
+
+
+class TestSkipped:
+    def test_one_warning_and_a_reason_each(self, two_classes: Path) -> None:
+        folder = two_classes / "intact"
+        whole = save(
+            two_classes, "intact/cut.jpg", Image.effect_noise((64, 64), 50), quality=90
+        ).read_bytes()
+        (folder / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+        (folder / "desktop.ini").write_bytes(b"[.ShellClassInfo]")
+        (folder / "empty.png").write_bytes(b"")
+        (folder / "link.png").symlink_to(folder / "nowhere.png")
+        os.mkfifo(folder / "pipe.png")
+        png = bytearray(save(two_classes, "intact/bad.png").read_bytes())
+        png[png.index(b"IDAT") + 6] ^= 0xFF
+        (folder / "bad.png").write_bytes(png)
+        save(two_classes, "loose.png")
+        with pytest.warns(UserWarning, match=r"Skipped 7 of 10 files .* 'intact/bad.png'") as seen:
+            data = load(two_classes)
+        assert len(seen) == 1
+        assert seen[0].filename == __file__.replace(".pyc", ".py")
+        assert len(data) == 3
+        assert data.images[:, 32, 32, 0].tolist() == [150, 50, 100]
+        reasons = {file.name: file.reason for file in data.skipped}
+        assert list(reasons) == sorted(reasons)
+        assert "truncated" in reasons["intact/cut.jpg"]
+        assert "not an image" in reasons["intact/desktop.ini"]
+        assert "empty" in reasons["intact/empty.png"]
+        assert "regular file" in reasons["intact/link.png"]
+        assert "regular file" in reasons["intact/pipe.png"]
+        assert reasons["intact/bad.png"]
+        assert "beside the class folders" in reasons["loose.png"]
+
+    def test_strict_raises_on_the_first(self, two_classes: Path) -> None:
+        for name in ("intact/z.png", "intact/1b.png"):
+            (two_classes / name).write_bytes(b"no image")
+        with pytest.raises(ValueError, match=r"Cannot read 'intact/1b.png': its content is not"):
+            load_image_folder(two_classes, strict=True)
+
+    def test_strict_raises_on_an_image_without_class(self, two_classes: Path) -> None:
+        save(two_classes, "loose.png")
+        with pytest.raises(ValueError, match=r"'loose.png': an image beside"):
+            load_image_folder(two_classes, strict=True)
+
+    def test_each_split_lists_its_own(self, tmp_path: Path) -> None:
+        for name in ("train/a/1.png", "train/b/2.png", "test/a/3.png", "test/b/4.png"):
+            save(tmp_path, name)
+        (tmp_path / "train" / "a" / "x.png").write_bytes(b"")
+        save(tmp_path, "test/loose.png")
+        save(tmp_path, "root.png")
+        with pytest.warns(UserWarning, match="Skipped 3 of 7"):
+            splits = load_splits(tmp_path)
+        assert [file.name for file in splits["train"].skipped] == ["root.png", "train/a/x.png"]
+        assert [file.name for file in splits["test"].skipped] == ["root.png", "test/loose.png"]
+
+    def test_every_cut_of_every_format_is_skipped_or_whole(self, two_classes: Path) -> None:
+        noise = Image.effect_noise((40, 40), 60)
+        for suffix, options in (("jpg", {"progressive": True}), ("png", {}), ("bmp", {})):
+            whole = save(two_classes, f"intact/whole.{suffix}", noise, **options).read_bytes()
+            for share in (2, 20, 50, 90):
+                cut = two_classes / "intact" / f"cut{share}.{suffix}"
+                cut.write_bytes(whole[: len(whole) * share // 100])
+        with pytest.warns(UserWarning, match="Skipped 12 of 18"):
+            data = load(two_classes, (8, 8, 1))
+        assert len(data.skipped) == 12
+
+    def test_any_error_of_a_decoder_is_a_reason(
+        self, two_classes: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        save(two_classes, "intact/odd.gif")
+
+        def fail(*args: Any) -> None:
+            raise KeyError("palette")
+
+        monkeypatch.setattr(GifImagePlugin.GifImageFile, "load", fail)
+        with pytest.warns(UserWarning, match="Skipped 1 of 4"):
+            data = load(two_classes)
+        assert data.skipped == (SkippedFile("intact/odd.gif", "damaged (KeyError: 'palette')"),)
+
+    def test_lack_of_memory_is_no_reason(
+        self, two_classes: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*args: Any, **options: Any) -> None:
+            raise MemoryError
+
+        monkeypatch.setattr(Image.Image, "load", fail)
+        with pytest.raises(MemoryError):
+            load_image_folder(two_classes)
+
+
+class TestFormats:
+    @pytest.mark.parametrize("format_", ["JPEG", "PNG", "TIFF", "BMP", "GIF", "WEBP", "PPM"])
+    @pytest.mark.parametrize("mode", ["L", "RGB"])
+    def test_the_content_decides(self, tmp_path: Path, format_: str, mode: str) -> None:
+        colour = 90 if mode == "L" else (90, 90, 90)
+        path = save(tmp_path, "a/x.jpg", Image.new(mode, (20, 20), colour), format=format_)
+        pixels = load_one(path, (10, 10, 1))
+        assert np.abs(pixels.astype(int) - 90).max() <= 1
+
+    @pytest.mark.parametrize("compression", ["raw", "tiff_lzw", "tiff_deflate", "jpeg"])
+    def test_tiff_compressions(self, tmp_path: Path, compression: str) -> None:
+        image = Image.new("L", (20, 20), 90)
+        path = save(tmp_path, "a/x.tif", image, compression=compression)
+        assert np.abs(load_one(path, (10, 10, 1)).astype(int) - 90).max() <= 1
+
+    def test_first_frame(self, tmp_path: Path) -> None:
+        frames = [Image.new("L", (8, 8), value) for value in (40, 200)]
+        for suffix in ("gif", "tif"):
+            options = {"save_all": True, "append_images": frames[1:]}
+            path = save(tmp_path, f"a/x.{suffix}", frames[0], **options)
+            assert set(load_one(path, (8, 8, 1)).ravel()) == {40}
+
+    @pytest.mark.parametrize(
+        ("mode", "colour", "gray", "rgb"),
+        [
+            ("1", 1, 255, (255, 255, 255)),
+            ("L", 80, 80, (80, 80, 80)),
+            ("LA", (200, 51), 40, (40, 40, 40)),
+            ("RGB", (200, 100, 50), 124, (200, 100, 50)),
+            ("RGBA", (200, 100, 50, 51), 25, (40, 20, 10)),
+            ("RGBA", (200, 100, 50, 0), 0, (0, 0, 0)),
+            ("CMYK", (0, 255, 255, 0), 76, (255, 0, 0)),
+        ],
+    )
+    def test_modes(
+        self, tmp_path: Path, mode: str, colour: Any, gray: int, rgb: tuple[int, int, int]
+    ) -> None:
+        format_ = "TIFF" if mode == "CMYK" else "PNG"
+        path = save(tmp_path, "a/x.png", Image.new(mode, (8, 8), colour), format=format_)
+        assert load_one(path, (4, 4, 1)) == pytest.approx(gray, abs=1)
+        assert load_one(path, (4, 4, 3))[2, 2].tolist() == list(rgb)
+
+    @pytest.mark.parametrize("transparent", [False, True])
+    def test_palette(self, tmp_path: Path, transparent: bool) -> None:
+        image = Image.new("P", (8, 8), 1)
+        image.putpalette([0, 0, 0, 200, 100, 50])
+        path = save(tmp_path, "a/x.png", image, **({"transparency": 1} if transparent else {}))
+        expected = [0, 0, 0] if transparent else [200, 100, 50]
+        assert load_one(path, (4, 4, 3))[1, 1].tolist() == expected
+
+    @pytest.mark.parametrize("format_", ["JPEG", "PNG", "TIFF"])
+    @pytest.mark.parametrize("orientation", range(1, 9))
+    @pytest.mark.parametrize("side", [40, 400])  # 400: the JPEG decoder shrinks
+    def test_orientation(self, tmp_path: Path, format_: str, orientation: int, side: int) -> None:
+        upright = np.zeros((side, side // 2), np.uint8)
+        upright[: side // 2, : side // 4] = 240
+        upright[side // 2 :, : side // 4] = 120
+        stored: Callable[[NDArray[np.uint8]], NDArray[np.uint8]] = {
+            1: lambda a: a,
+            2: lambda a: a[:, ::-1],
+            3: lambda a: a[::-1, ::-1],
+            4: lambda a: a[::-1],
+            5: lambda a: a.T,
+            6: lambda a: np.rot90(a),
+            7: lambda a: a[::-1, ::-1].T,
+            8: lambda a: np.rot90(a, -1),
+        }[orientation]
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        image = Image.fromarray(np.ascontiguousarray(stored(upright)))
+        path = save(tmp_path, "a/x", image, format=format_, exif=exif)
+        pixels = load_one(path, (20, 10, 1))[..., 0].astype(int)
+        corners = pixels[[3, 3, 16, 16], [2, 7, 2, 7]]
+        assert np.abs(corners - [240, 0, 120, 0]).max() <= 3
+
+    @pytest.mark.parametrize("value", [0, 9, 6000])
+    def test_senseless_orientation_is_none(self, tmp_path: Path, value: int) -> None:
+        exif = Image.Exif()
+        exif[0x0112] = value
+        path = save(tmp_path, "a/x.jpg", Image.new("L", (8, 16), 77), exif=exif)
+        assert load_one(path, (16, 8, 1)) == pytest.approx(77, abs=1)
+
+    def test_damaged_exif_does_not_lose_the_image(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = save(tmp_path, "a/x.jpg", Image.new("L", (8, 8), 77), exif=b"Exif\0\0II*\0\x08")
+        assert load_one(path, (8, 8, 1)) == pytest.approx(77, abs=1)
+
+        def fail(*args: Any) -> None:
+            raise SyntaxError("not a TIFF file")
+
+        monkeypatch.setattr(Image.Image, "getexif", fail)
+        assert load_one(path, (8, 8, 1)) == pytest.approx(77, abs=1)
+
+
+class TestWideGray:
+    @pytest.mark.parametrize(
+        ("suffix", "dtype"),
+        [("png", "<u2"), ("tif", "<u2"), ("tif", "<i4"), ("tif", "<f4")],
+    )
+    def test_window(self, tmp_path: Path, suffix: str, dtype: str) -> None:
+        # 12 bits in use, and one hot pixel that a minimum-to-maximum window would follow.
+        ramp = np.linspace(1000, 4095, 64 * 64).reshape(64, 64).astype(dtype)
+        ramp[0, 0] = 60_000
+        path = save(tmp_path, f"a/x.{suffix}", Image.fromarray(ramp))
+        pixels = load_one(path, (64, 64, 1))[..., 0]
+        expected = window_to_8_bit(ramp)
+        assert pixels.tolist() == expected.tolist()
+        assert pixels[0, 1] == 0
+        assert pixels[-1, -1] == 255
+        assert abs(int(pixels[32, 0]) - 128) <= 1
+
+    def test_window_formula(self) -> None:
+        values = np.arange(1001.0).reshape(7, 143)
+        expected = np.rint(np.clip((values - 5) / 990, 0, 1) * 255)
+        assert window_to_8_bit(values).tolist() == expected.tolist()
+        assert window_to_8_bit(values, inverted=True).max() == 255
+        assert window_to_8_bit(values, inverted=True)[0, 0] == 255
+
+    def test_window_without_contrast(self) -> None:
+        assert not window_to_8_bit(np.full((4, 4), 7, np.uint16)).any()
+        assert not window_to_8_bit(np.full((4, 4), np.nan)).any()
+        sparse = np.zeros((50, 50), np.uint16)
+        sparse[3, 4] = 900
+        assert window_to_8_bit(sparse)[3, 4] == 255
+
+    def test_values_that_are_no_numbers(self) -> None:
+        values = np.linspace(0, 1, 100).reshape(10, 10)
+        values[0, 0], values[0, 1], values[0, 2] = np.nan, np.inf, -np.inf
+        assert window_to_8_bit(values)[0, :3].tolist() == [0, 255, 0]
+
+    def test_constant_file(self, tmp_path: Path) -> None:
+        image = Image.fromarray(np.full((8, 8), 3000, np.uint16))
+        assert not load_one(save(tmp_path, "a/x.png", image), (8, 8, 1)).any()
+
+    def test_tiff_where_white_is_zero(self, tmp_path: Path) -> None:
+        ramp = np.linspace(0, 60_000, 64).reshape(8, 8).astype("<u2")
+        path = save(tmp_path, "a/x.tif", Image.fromarray(ramp), tiffinfo={262: 0})
+        with Image.open(path) as image:
+            assert image.tag_v2[262] == 0  # type: ignore[attr-defined]
+        pixels = load_one(path, (8, 8, 1))[..., 0]
+        assert pixels[0, 0] == 255
+        assert pixels[-1, -1] == 0
+
+
+class TestFit:
+    def test_pad_keeps_all_and_centres(self, tmp_path: Path) -> None:
+        path = save(tmp_path, "a/x.png", Image.new("L", (40, 20), 200))
+        pixels = load_one(path, (16, 16, 1))[..., 0]
+        assert (pixels[4:12] == 200).all()
+        assert not pixels[:4].any()
+        assert not pixels[12:].any()
+
+    def test_stretch_fills(self, tmp_path: Path) -> None:
+        path = save(tmp_path, "a/x.png", Image.new("L", (40, 20), 200))
+        assert (load_one(path, (16, 16, 1), fit="stretch") == 200).all()
+
+    def test_crop_keeps_the_centre(self, tmp_path: Path) -> None:
+        image = Image.new("L", (40, 20), 10)
+        image.paste(200, (10, 0, 30, 20))
+        path = save(tmp_path, "a/x.png", image)
+        assert (load_one(path, (10, 10, 1), fit="crop")[:, 1:-1] == 200).all()
+
+    @pytest.mark.parametrize("fit", ["pad", "stretch", "crop"])
+    @pytest.mark.parametrize("size", [(1, 1), (1, 500), (700, 3), (64, 64)])
+    def test_any_size(self, tmp_path: Path, fit: str, size: tuple[int, int]) -> None:
+        path = save(tmp_path, "a/x.jpg", Image.new("L", size, 120))
+        pixels = load_one(path, (12, 20, 3), fit=fit)
+        assert pixels.max() == pytest.approx(120, abs=2)
+        if fit != "pad":
+            assert pixels.min() == pytest.approx(120, abs=2)
+
+    def test_layout_never_leaves_the_target(self) -> None:
+        for width in (1, 2, 3, 63, 64, 65, 997):
+            for height in (1, 5, 64, 1003):
+                size, margins = layout((width, height), (64, 48), "pad")
+                assert margins == (0, 0)
+                assert 1 <= size[0] <= 64
+                assert 1 <= size[1] <= 48
+                assert size[0] == 64 or size[1] == 48
+                size, (left, top) = layout((width, height), (64, 48), "crop")
+                assert size == (64, 48)
+                assert min(left, top) == pytest.approx(0)
+                assert 2 * left < width
+                assert 2 * top < height
+                assert (width - 2 * left) / (height - 2 * top) == pytest.approx(64 / 48)
+
+    def test_shrinking_is_antialiased(self, tmp_path: Path) -> None:
+        # One-pixel checks become flat gray, not a moire.
+        checks = (np.indices((512, 512)).sum(axis=0) % 2 * 255).astype(np.uint8)
+        for suffix in ("png", "jpg"):
+            path = save(tmp_path, f"a/x.{suffix}", Image.fromarray(checks))
+            pixels = load_one(path, (32, 32, 1))
+            assert pixels.mean() == pytest.approx(127.5, abs=2)
+            assert pixels.std() < 4
+
+    @pytest.mark.parametrize("channels", [1, 3])
+    def test_jpeg_shortcut_agrees_with_a_full_decode(self, tmp_path: Path, channels: int) -> None:
+        rows, columns = np.indices((600, 450))
+        smooth = 120 + 60 * np.sin(rows / 40) + 60 * np.cos(columns / 31)
+        colour = np.stack([smooth, smooth[::-1], 255 - smooth], axis=-1).astype(np.uint8)
+        jpeg = save(tmp_path, "a/x.jpg", Image.fromarray(colour), quality=95)
+        full = load_one(save(tmp_path, "a/x.png", Image.open(jpeg)), (64, 64, channels))
+        quick = load_one(jpeg, (64, 64, channels))
+        assert np.abs(full.astype(int) - quick).mean() < 0.6
+
+
+class TestGroups:
+    def test_function(self, two_classes: Path) -> None:
+        data = load(two_classes, groups=lambda name: name.split("/")[0])
+        assert data.groups is not None
+        assert data.groups.tolist() == ["fractured", "intact", "intact"]
+
+    @pytest.mark.parametrize(
+        ("function", "message"),
+        [
+            (lambda name: None, "return a string or an integer, got None for 'fractured/3.png'"),
+            (lambda name: 1 if "intact" in name else "1", "got both"),
+        ],
+    )
+    def test_function_of_another_type(
+        self, two_classes: Path, function: Callable[[str], Any], message: str
+    ) -> None:
+        with pytest.raises(TypeError, match=message):
+            load_image_folder(two_classes, groups=function)
+
+    def test_array(self, two_classes: Path) -> None:
+        (two_classes / "intact" / "1b.png").write_bytes(b"")
+        for values in ([7, 8, 9, 8], [7, 8, 8]):  # one a file found, one an image decoded
+            with pytest.warns(UserWarning, match="Skipped 1"):
+                data = load(two_classes, groups=values)
+            assert data.groups is not None
+            assert data.groups.tolist() == [7, 8, 8]
+        message = r"groups of shape \(4,\).*or \(3,\).*got shape \(2,\)"
+        with pytest.raises(ValueError, match=message):
+            load_image_folder(two_classes, groups=np.zeros(2, int))
+
+    def test_array_over_splits(self, tmp_path: Path) -> None:
+        for name in ("train/a/1.png", "train/b/2.png", "test/a/3.png", "test/b/4.png"):
+            save(tmp_path, name)
+        splits = load_splits(tmp_path, groups=["p", "q", "r", "s"])
+        groups = {name: data.groups for name, data in splits.items()}
+        assert groups["test"] is not None
+        assert groups["test"].tolist() == ["p", "q"]
+        assert groups["train"] is not None
+        assert groups["train"].tolist() == ["r", "s"]
+
+    @pytest.mark.parametrize(
+        "table",
+        [
+            "patient,filename\nA,1.png\nB,2.png\nA,3.png\nC,unused.png\n",
+            "study,patient\nintact/1.png,A\nintact\\2.png,B\n./fractured/3.png,A\n",
+            "age,Path,patient\n3,intact/1.png,A\n4,intact/2.png,B\n5,3.png,A\n",
+            "\ufeffname,patient\n1.png,A\n1.png,A\n\n2.png,B\n3.png, A\n",
+        ],
+    )
+    def test_csv(self, two_classes: Path, table: str) -> None:
+        (two_classes / "groups.csv").write_text(table, encoding="utf-8")
+        for csv_file in (two_classes / "groups.csv", "groups.csv"):
+            data = load(two_classes, groups=(csv_file, "patient"))
+            assert data.groups is not None
+            assert data.groups.tolist() == ["A", "A", "B"]
+
+    @pytest.mark.parametrize(
+        ("table", "message"),
+        [
+            ("name,sex\n1.png,f\n", r"a column 'patient' in .*, got \['name', 'sex'\]"),
+            ("", r"a column 'patient' in .*, got \[\]"),
+            ("patient\nA\n", "a column of file names beside 'patient'"),
+            ("name,patient\n1.png,A\n2.png,\n", "none for 2 of 3, such as 'fractured/3.png', 'int"),
+            ("name,patient\n1.png,A\n1.png,B\n", "one 'patient' a file in .*'A' and 'B' for '1"),
+        ],
+    )
+    def test_csv_that_does_not_fit(self, two_classes: Path, table: str, message: str) -> None:
+        (two_classes / "groups.csv").write_text(table)
+        with pytest.raises(ValueError, match=message):
+            load_image_folder(two_classes, groups=(two_classes / "groups.csv", "patient"))
+
+    def test_csv_of_bare_names_that_images_share(self, two_classes: Path) -> None:
+        save(two_classes, "fractured/1.png")
+        (two_classes / "groups.csv").write_text("name,patient\n1.png,A\n2.png,B\n3.png,C\n")
+        with pytest.raises(ValueError, match="bare file names that 2 images share"):
+            load_image_folder(two_classes, groups=("groups.csv", "patient"))
+
+    def test_csv_without_column(self, two_classes: Path) -> None:
+        with pytest.raises(TypeError, match=r"groups=\('groups.csv', 'patient'\)"):
+            load_image_folder(two_classes, groups="groups.csv")
+        with pytest.raises(FileNotFoundError, match=r"groups CSV file 'none.csv'"):
+            load_image_folder(two_classes, groups=("none.csv", "patient"))
+
+    def test_skipped_files_need_no_group(self, two_classes: Path) -> None:
+        (two_classes / "intact" / "bad.png").write_bytes(b"")
+        (two_classes / "groups.csv").write_text("name,patient\n1.png,A\n2.png,B\n3.png,C\n")
+        with pytest.warns(UserWarning, match="Skipped 1"):
+            data = load(two_classes, groups=("groups.csv", "patient"))
+        assert data.groups is not None
+        assert data.groups.tolist() == ["C", "A", "B"]
+
+
+class TestManyFiles:
+    @pytest.fixture(scope="class")
+    @staticmethod
+    def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+        root = tmp_path_factory.mktemp("many")
+        for i in range(520):
+            save(root, f"{'ab'[i % 2]}/{i:03}.png", Image.new("L", (4, 4), i % 251))
+        return root
+
+    def test_any_number_of_threads_gives_the_same(self, many: Path) -> None:
+        results = [load(many, (4, 4, 1), workers=n, progress=False) for n in (1, 7)]
+        expected = [i % 251 for i in range(0, 520, 2)] + [i % 251 for i in range(1, 520, 2)]
+        for data in results:
+            assert data.images[:, 0, 0, 0].tolist() == expected
+
+    def test_bar(self, many: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        load(many, (4, 4, 1))
+        assert "520/520" in capsys.readouterr().out
+        load(many, (4, 4, 1), progress=False)
+        assert not capsys.readouterr().out
+
+    def test_no_bar_for_few(self, two_classes: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        load(two_classes)
+        assert not capsys.readouterr().out
+
+    def test_result_is_filled_in_place(self, many: Path, tmp_path: Path) -> None:
+        import tracemalloc
+
+        root = shutil.copytree(many, tmp_path / "many")
+        (root / "a" / "000.png").write_bytes(b"")
+        shape = (96, 96, 3)
+        load_image_folder(many, (4, 4, 1), progress=False)  # imports and caches
+        tracemalloc.start()
+        with pytest.warns(UserWarning, match="Skipped 1"):
+            data = load(root, shape, progress=False)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert len(data) == 519
+        assert peak < 1.5 * data.images.nbytes
+
+    def test_cores(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert _decode_files._cpus() >= 1
+        monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+        monkeypatch.setattr(os, "cpu_count", lambda: None)
+        assert _decode_files._cpus() == 1
+
+
+class TestRealFiles:
+    def test_edge_cases(self, shared_data: Path, tmp_path: Path) -> None:
+        for path in (shared_data / "edge-cases").iterdir():
+            if path.name != "index.csv":
+                target = tmp_path / ("intact" if "not fractured" in path.name else "fractured")
+                target.mkdir(exist_ok=True)
+                shutil.copy(path, target / path.name)
+        save(tmp_path, "intact/one.png")
+        with pytest.warns(UserWarning, match="Skipped 3 of 17"):
+            data = load(tmp_path)
+        assert {file.name for file in data.skipped} == {
+            "intact/test__not fractured__IMG0004134.jpg",
+            "intact/test__not fractured__IMG0004143.jpg",
+            "fractured/kaggle__desktop.ini",
+        }
+        assert data.names is not None
+        assert "fractured/train__fractured__159.jpg" in data.names  # a GIF
+        assert (data.images.reshape(len(data), -1).std(axis=1)[:-1] > 5).all()
+
+    def test_bone_fracture(self, shared_data: Path) -> None:
+        with pytest.warns(UserWarning, match="Skipped 18 of 10,580 files"):
+            splits = load_image_folder(
+                shared_data / "bone-fracture-160", (16, 16, 1), progress=False
+            )
+        assert isinstance(splits, dict)
+        assert {name: len(data) for name, data in splits.items()} == {
+            "test": 500,
+            "train": 9240,
+            "val": 822,
+        }
+        for data in splits.values():
+            assert data.class_names == ("fractured", "not fractured")
+            assert all("truncated" in file.reason for file in data.skipped)
