@@ -37,11 +37,12 @@ def draw_limb(draw: Draws, fractured: Array, displacement: float) -> Limb:
     b = a * draw(0.85, 1.15)
     cortex, flare, metaphysis = a * draw(0.3, 0.5), draw(0.5, 1.0), draw(18, 32)
     bow_x, bow_y, zero = draw(-8, 8), draw(-8, 8), np.zeros_like(a)
-    # In half of the limbs the joint lies far outside the picture.
-    joint = metaphysis + np.where(draw() < 0.5, draw(8, 45), np.float32(400)).astype(np.float32)
+    # In six of ten limbs the joint lies far outside the picture.
+    joint = metaphysis + np.where(draw() < 0.4, draw(14, 45), np.float32(400)).astype(np.float32)
     has_second = (draw() < 0.5).astype(np.float32)
-    aside = np.where(draw() < 0.5, np.float32(-1), np.float32(1)) * a * draw(2.1, 2.9)
-    x = draw(-6, 6) - has_second * aside / 2
+    side = np.where(draw() < 0.5, -1, 1).astype(np.float32)
+    aside = side * a * draw(2.1, 2.9)
+    x = draw(-6, 6) - np.float32(0.5) * has_second * aside
     bone = Tube(
         a=a, b=b, x=x, y=zero, bow_x=bow_x, bow_y=bow_y, end=joint, side=1,
         flare=flare, metaphysis=metaphysis, cap=a, cortex=cortex,
@@ -69,17 +70,18 @@ def draw_limb(draw: Draws, fractured: Array, displacement: float) -> Limb:
 
 def _draw_fracture(draw: Draws, radius: Array, fractured: Array, displacement: float) -> Fracture:
     tilt, towards, sideways = (
-        np.tan(np.deg2rad(draw(0, 35))),
+        np.tan(np.deg2rad(draw(0, 30))),
         draw(0, 2 * np.pi),
         draw(0, 2 * np.pi),
     )
-    size = displacement * draw(0.4, 1.0)
+    # Most fragments moved far, a few so little that only a hairline tells.
+    size = displacement * (1 - np.float32(0.95) * draw() ** 4)
     # Fragments stand apart, and overlap only once they have slid past each other.
-    gap = np.where(size > 1, -draw(0, 12), 0.5 + displacement * draw(3, 8)).astype(np.float32)
+    gap = np.where(size > 1, -draw(0, 12), 0.5 + size * draw(6, 10)).astype(np.float32)
     shift, lean = 2 * radius * fractured * size, fractured * min(displacement, 1) * draw(-0.2, 0.2)
     return Fracture(
         slope_x=tilt * np.cos(towards), slope_y=tilt * np.sin(towards),
-        rough=draw(0.2, 1.2), grain=radius * draw(0.1, 0.3),
+        rough=draw(0.1, 0.7), grain=radius * draw(0.1, 0.3),
         shift_x=shift * np.cos(sideways), shift_y=shift * np.sin(sideways), gap=fractured * gap,
         lean_x=lean * np.cos(towards), lean_y=lean * np.sin(towards),
     )  # fmt: skip
@@ -103,12 +105,12 @@ def draw_rays(
     """
     height, width = shape
     long, short = max(shape), min(shape)
-    pixel = draw(95, 130) / np.float32(np.sqrt(height * width))
+    pixel = draw(80, 105) / np.float32(np.sqrt(height * width))
     around = around + np.deg2rad(draw(-15, 15))
     # Limbs lie along the longer side; half of them point the other way.
     turn = np.deg2rad(draw(-12, 12) * np.float32(short / long) + (90 if width > height else 0))
     turn = turn + np.where(draw() < 0.5, np.float32(np.pi), np.float32(0))
-    across, along = short * draw(-0.16, 0.16), long * draw(-0.2, 0.2)
+    across, along = short * draw(-0.12, 0.12), long * draw(-0.15, 0.15)
     cos, sin = np.cos(turn), np.sin(turn)
     column = (width - 1) / 2 + cos * across - sin * along
     row = (height - 1) / 2 + sin * across + cos * along

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -33,7 +35,7 @@ def detect(
 ) -> Array:
     """Return what a detector measures behind the limb, as a share of the open beam."""
     height, width = exponent.shape[1:]
-    scale = max(height, width) / 64
+    scale = math.sqrt(height * width) / 64
     beam = 1 + _ramp(draw, height, width, 0.12)  # the anode's heel effect
     signal = beam * np.exp(-exponent)
     reach = max(round(20 * scale), 1)
@@ -53,10 +55,10 @@ def display(signal: Array, draw: Draws) -> NDArray[np.uint8]:
     height, width = signal.shape[1:]
     depth = -np.log(signal)
     low, high = np.percentile(depth, (1, 99.5), axis=(1, 2), keepdims=True).astype(np.float32)
-    top = high * draw(0.95, 1.2)
+    top = high * draw(0.9, 1.1)
     base = np.minimum(low, 0)
-    tone = np.clip((depth - base) / np.maximum(top - base, 1e-3), 0, 1) ** draw(0.9, 1.7)
-    fog = draw(0.02, 0.12)
+    tone = np.clip((depth - base) / np.maximum(top - base, 1e-3), 0, 1) ** draw(1.6, 2.4)
+    fog = draw(0.01, 0.08)
     gray = fog + (1 - fog) * tone
     # One pair of edges is closed or padded to black, as in films shown in a square.
     rows, columns = np.linspace(-1, 1, height), np.linspace(-1, 1, width)
