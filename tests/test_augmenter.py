@@ -226,7 +226,7 @@ class KillAt(keras.callbacks.Callback):
         if batch == 1 and int(self.model.optimizer.iterations) > 2:
             os.kill(os.getpid(), signal.SIGKILL)
 
-make(epochs=3, batch_size=8).fit(
+make(epochs=3, batch_size=4).fit(
     bars(16), workdir=sys.argv[1], verbose=0,
     callbacks=lambda name: [KillAt()] if name == sys.argv[2] else [])
 """
@@ -239,14 +239,14 @@ def test_a_killed_fit_goes_on_where_it_was(tmp_path: Path) -> None:
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()[-2000:]
     epochs = {p.parent.name: json.loads(p.read_text())["epochs"] for p in tmp_path.glob("*/*.json")}
     assert epochs == {"upright": 3, "lying": 1}
-    resumed = make(epochs=3, batch_size=8).fit(bars(16), workdir=tmp_path, verbose=0)
-    straight = make(epochs=3, batch_size=8).fit(bars(16), verbose=0)
+    resumed = make(epochs=3, batch_size=4).fit(bars(16), workdir=tmp_path, verbose=0)
+    straight = make(epochs=3, batch_size=4).fit(bars(16), verbose=0)
     for name in straight.class_names_:
         assert_equal_weights(resumed.generators_[name], straight.generators_[name])
     assert resumed.histories_ == straight.histories_
     with pytest.raises(ValueError, match="trained for 3 epochs"):
-        make(epochs=2, batch_size=8).fit(bars(16), workdir=tmp_path)
+        make(epochs=2, batch_size=4).fit(bars(16), workdir=tmp_path)
     with pytest.raises(ValueError, match="another batch_size"):
-        make(epochs=3, batch_size=4).fit(bars(16), workdir=tmp_path)
+        make(epochs=3, batch_size=8).fit(bars(16), workdir=tmp_path)
     with pytest.raises(ValueError, match="another images_sha256"):
-        make(epochs=3, batch_size=8).fit(bars(24, seed=9), workdir=tmp_path)
+        make(epochs=3, batch_size=4).fit(bars(24, seed=9), workdir=tmp_path)

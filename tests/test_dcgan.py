@@ -39,7 +39,8 @@ DISCRIMINATOR = [
 
 
 def small(**arguments: Any) -> sr.DCGAN:
-    return sr.DCGAN(**({"image_shape": (16, 16, 1), "width": 0.125, "seed": 0} | arguments))
+    settings: dict[str, Any] = {"image_shape": (16, 16, 1), "width": 0.125, "seed": 0}
+    return sr.DCGAN(**(settings | arguments))
 
 
 def table(network: keras.Model) -> list[tuple[str, tuple[int, ...], int]]:
@@ -81,7 +82,7 @@ def test_impossible_arguments(arguments: dict[str, Any], message: str) -> None:
 
 
 def test_losses_match_the_definition() -> None:
-    real, fake = np.float32([-2.0, 0.5]), np.float32([1.0, -3.0])
+    real, fake = np.array([-2.0, 0.5], "float32"), np.array([1.0, -3.0], "float32")
 
     def sigmoid(x: Any) -> Any:
         return 1 / (1 + np.exp(-x))

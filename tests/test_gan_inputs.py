@@ -103,8 +103,8 @@ def test_validation_and_weights() -> None:
     assert history["val_loss"][0] > 0
     full, none = (
         small().compute_loss(
-            y_pred={k: np.float32([1.0, -1.0]) for k in ("real", "fake", "generated")},
-            sample_weight=np.float32(w),
+            y_pred={k: np.array([1.0, -1.0], "float32") for k in ("real", "fake", "generated")},
+            sample_weight=np.array(w, "float32"),
         )
         for w in ([1, 1], [0, 0])
     )

@@ -63,7 +63,7 @@ def test_is_frozen_and_read_only() -> None:
     ],
 )
 def test_bad_columns_are_named(arguments: dict[str, Any], message: str) -> None:
-    good = {"images": np.zeros((2, 8, 8), "uint8"), "labels": [0, 1]}
+    good: dict[str, Any] = {"images": np.zeros((2, 8, 8), "uint8"), "labels": [0, 1]}
     with pytest.raises(ValueError, match=message):
         sr.ImageDataset.from_arrays(**(good | arguments))
 
@@ -81,7 +81,7 @@ def test_split_keeps_groups_and_class_shares() -> None:
 
 def test_split_follows_the_seed() -> None:
     data = toy(100)
-    first, again, other = (data.split(0.2, seed=s)[1].names for s in (1, 1, 2))
+    first, again, other = (np.asarray(data.split(0.2, seed=s)[1].names) for s in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
 
@@ -171,7 +171,7 @@ def test_resize_and_channels() -> None:
     assert gray.image_shape == (8, 8, 1)
     assert (gray.images == 77).all()
     assert (gray.to_rgb().images == 77).all()
-    red = sr.ImageDataset.from_arrays(np.uint8([[[[255, 0, 0]]]]), [0]).to_grayscale()  # type: ignore[arg-type, call-overload]
+    red = sr.ImageDataset.from_arrays(np.array([[[[255, 0, 0]]]], "uint8"), [0]).to_grayscale()
     assert red.images.item() == round(0.299 * 255)
     with pytest.raises(ValueError, match="at least 1"):
         flat.resize(0, 4)

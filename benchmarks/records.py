@@ -1,0 +1,36 @@
+"""Raw results: one JSON file a run, with what made it."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import keras
+
+
+def record(script: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values with command, versions and machine; folders by their last name alone."""
+    words = [Path(word).name if "/" in word else word for word in sys.argv[1:]]
+    return {
+        "command": " ".join(["python", script, *words]),
+        "versions": {
+            "python": platform.python_version(),
+            "backend": keras.backend.backend(),
+            **{name: version(name) for name in ("keras", "numpy", "scikit-learn", "tensorflow")},
+        },
+        "machine": {"processor": platform.machine(), "cpus": os.cpu_count()},
+        "values": dict(values),
+    }
+
+
+def write(path: Path, value: Mapping[str, Any]) -> None:
+    """Write one raw result."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+    print(f"wrote {path.name}")

@@ -1,0 +1,84 @@
+"""Every example runs, at a tiny size."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import synthray as sr
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+TINY = ["--images", "60", "--size", "32", "--epochs", "1"]
+
+
+def load(name: str) -> Any:
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    if spec is None or spec.loader is None:
+        raise AssertionError(f"no example {name}")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_quickstart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    more = ["--gan-epochs", "1", "--seeds", "1", "--out", str(tmp_path)]
+    result = load("quickstart").main([*TINY, *more])
+    assert set(result.arms) == {"original", "augmented", "synthetic", "warm_start"}
+    pictures = {"real.png", "synthetic.png", "accuracy.png", "histories.png"}
+    assert {p.name for p in tmp_path.iterdir()} == pictures | {"result.json"}
+    for picture in pictures:
+        assert np.asarray(Image.open(tmp_path / picture)).std() > 0
+    assert "warm_start" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        ("experiment_1_original", []),
+        ("experiment_2_augmented", []),
+        ("experiment_3_synthetic", ["--gan-epochs", "1"]),
+        ("experiment_4_warm_start", ["--gan-epochs", "1"]),
+    ],
+)
+def test_experiments(name: str, more: list[str]) -> None:
+    result = load(name).main([*TINY, *more])
+    assert list(result.arms) == [name.split("_", 2)[2]]
+
+
+def test_plug_into_keras() -> None:
+    histories = load("plug_into_keras").main(TINY)
+    assert set(histories) == {"arrays", "image folder", "PyDataset"}
+    for history in histories.values():
+        assert np.isfinite(history.history["loss"]).all()
+
+
+def test_bone_fractures(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for split, n in (("train", 12), ("test", 4)):
+        for name in ("fractured", "not fractured"):
+            folder = tmp_path / "data" / split / name
+            folder.mkdir(parents=True)
+            for i in range(n):
+                Image.fromarray(rng.integers(0, 255, (40, 40), "uint8")).save(folder / f"{i}.png")
+    flags = ["--size", "32", "--gan-epochs", "1", "--gan-width", "0.125", "--epochs", "1"]
+    flags += ["--synthetic", "5", "--data", str(tmp_path / "data"), "--verbose", "0"]
+    flags += ["--workdir", str(tmp_path / "run"), "--out", str(tmp_path / "out")]
+    result = load("bone_fractures").main(flags)
+    back = sr.ComparisonResult.load(tmp_path / "out" / "result.json")
+    assert back.arms == result.arms
+    assert (tmp_path / "out" / "bone_synthetic.png").exists()
+    with pytest.raises(SystemExit, match="must hold the folders"):
+        load("bone_fractures").main(["--data", str(tmp_path / "data" / "train")])
+
+
+def test_examples_are_all_here() -> None:
+    names = {p.stem for p in EXAMPLES.glob("*.py")}
+    source = Path(__file__).read_text()
+    assert names
+    assert not [name for name in names if name not in source]
+    assert sr.__version__
