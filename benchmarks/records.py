@@ -25,12 +25,20 @@ def record(script: str, values: Mapping[str, Any]) -> dict[str, Any]:
             **{name: version(name) for name in ("keras", "numpy", "scikit-learn", "tensorflow")},
         },
         "machine": {"processor": platform.machine(), "cpus": os.cpu_count()},
-        "values": dict(values),
+        "values": _without_folders(values),
     }
+
+
+def _without_folders(value: Any, key: str = "") -> Any:
+    if isinstance(value, Mapping):
+        return {k: _without_folders(v, k) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_folders(v) for v in value]
+    return Path(value).name if key == "path" and isinstance(value, str) else value
 
 
 def write(path: Path, value: Mapping[str, Any]) -> None:
     """Write one raw result."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(value) + "\n", encoding="utf-8")
     print(f"wrote {path.name}")

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 import synthray as sr
-from synthray.augmenter import resampling
+from synthray.augmenter import progress, resampling
 from toys import assert_equal_weights, bars
 
 tiny = functools.partial(sr.DCGAN, width=0.125)
@@ -212,6 +212,21 @@ def test_class_names_that_are_no_file_names(tmp_path: Path) -> None:
     make().fit(data, verbose=0).sample_to_folder(tmp_path / "d", 2, verbose=0)
     assert len(list((tmp_path / "d").glob("*/*.png"))) == 2
     assert not list(tmp_path.glob("*.png"))
+
+
+def test_a_long_fit_says_what_it_will_cost(capsys: pytest.CaptureFixture[str]) -> None:
+    estimate = progress.CostEstimate(1_011, "Training", verbose=1)
+    for _ in range(3):
+        estimate.on_train_batch_end(0)
+    estimate._started -= 8 * 3.6  # eight steps of 3.6 s
+    for _ in range(8):
+        estimate.on_train_batch_end(0)
+    assert "Training: about 60 min to go" in capsys.readouterr().out
+    assert progress.describe(3 * 3600) == "3.0 h"
+    short = progress.CostEstimate(20, "Training", verbose=1)
+    for _ in range(20):
+        short.on_train_batch_end(0)
+    assert not capsys.readouterr().out
 
 
 KILLED_FIT = """

@@ -2,6 +2,11 @@
 
 from synthray._version import __version__
 from synthray.augmenter.synthetic_augmenter import SyntheticAugmenter
+from synthray.classifiers.fracture_classifier import FractureClassifier
+from synthray.comparison.arms import ARMS, Arm, Phase
+from synthray.comparison.augmentation import classic_augmentation
+from synthray.comparison.result import ArmRun, ComparisonResult
+from synthray.comparison.runner import run_comparison
 from synthray.datasets.image_dataset import ImageDataset, SkippedFile
 from synthray.datasets.image_folder import load_image_folder
 from synthray.datasets.medmnist import load_medmnist
@@ -11,14 +16,22 @@ from synthray.generators.dcgan import DCGAN
 from synthray.generators.gan import GAN
 
 __all__ = [
+    "ARMS",
     "DCGAN",
     "GAN",
+    "Arm",
+    "ArmRun",
+    "ComparisonResult",
+    "FractureClassifier",
     "ImageDataset",
+    "Phase",
     "SampleGrid",
     "SkippedFile",
     "SyntheticAugmenter",
     "__version__",
+    "classic_augmentation",
     "load_image_folder",
     "load_medmnist",
     "make_phantoms",
+    "run_comparison",
 ]

@@ -13,6 +13,7 @@ from synthray._seeds import resolve_seed, spawn_seeds
 from synthray._value_range import ValueRange
 from synthray.augmenter import folders, mixing, resampling
 from synthray.augmenter.checkpoints import Checkpoint
+from synthray.augmenter.progress import CostEstimate
 from synthray.datasets.image_dataset import ImageDataset
 from synthray.generators.dcgan import DCGAN
 from synthray.generators.gan import GAN
@@ -116,16 +117,16 @@ class SyntheticAugmenter:
         self.n_train_ = data.class_counts
         self.generators_: dict[str, GAN] = {}
         self.histories_: dict[str, dict[str, list[float]]] = {}
+        checkpoints = {
+            name: Checkpoint(workdir, name, part, self.batch_size, self.random_state)
+            for name, part in data.by_class().items()
+        }
+        states = {name: checkpoint.restore() for name, checkpoint in checkpoints.items()}
+        estimate = self._estimate({name: done for name, (_, _, done) in states.items()}, verbose)
         for (name, part), seed in zip(data.by_class().items(), seeds, strict=True):
-            checkpoint = Checkpoint(workdir, name, part, self.batch_size, self.random_state)
-            gan, history, done = checkpoint.restore()
+            gan, history, done = states.pop(name)
             if gan is None:
                 gan = self.generator(image_shape=data.image_shape, seed=seed)
-            if done > self.epochs:
-                raise ValueError(
-                    f"{workdir} holds a generator of {name!r} trained for {done} epochs, more than "
-                    f"the {self.epochs} asked for. Raise epochs, or use another workdir."
-                )
             if done < self.epochs:
                 given = [] if callbacks is None else callbacks(name)
                 fitted = gan.fit(
@@ -133,7 +134,7 @@ class SyntheticAugmenter:
                     batch_size=self.batch_size,
                     epochs=self.epochs,
                     initial_epoch=done,
-                    callbacks=[checkpoint.callback(history), *given],
+                    callbacks=[checkpoints[name].callback(history), estimate, *given],
                     verbose=verbose,
                 )
                 history = {k: [*history.get(k, []), *v] for k, v in fitted.history.items()}
@@ -340,6 +341,20 @@ class SyntheticAugmenter:
         return mixing.use(
             dataset, draw, self.classes_, value_range=value_range, seed=seed, keep_real=keep_real
         )
+
+    def _estimate(self, done: Mapping[str, int], verbose: Any) -> CostEstimate:
+        for name, epochs in done.items():
+            if epochs > self.epochs:
+                raise ValueError(
+                    f"The workdir holds a generator of {name!r} trained for {epochs} epochs, more "
+                    f"than the {self.epochs} asked for. Raise epochs, or use another workdir."
+                )
+        steps = sum(
+            (self.epochs - done[name]) * -(-count // self.batch_size)
+            for name, count in self.n_train_.items()
+        )
+        what = f"Training {len(done)} generators, {steps:,} steps of {self.batch_size} images"
+        return CostEstimate(steps, what, verbose=verbose)
 
     def _fitted(self) -> Self:
         if not hasattr(self, "generators_"):

@@ -1,0 +1,1 @@
+"""Training arms, the runner that compares them, and its result."""

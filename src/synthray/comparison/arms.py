@@ -1,0 +1,173 @@
+"""`Arm` and `Phase`: what a classifier is trained on, in which order."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from synthray.datasets.image_dataset import ImageDataset
+
+Source = (
+    Literal["real", "synthetic", "mixed"]
+    | Callable[[ImageDataset, ImageDataset | None], ImageDataset]
+)
+Budget = Literal["equal_steps", "epochs"]
+
+_SOURCES = ("real", "synthetic", "mixed")
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of training on one kind of images.
+
+    Attributes:
+        source: `"real"` for the training set, `"synthetic"` for drawn images, `"mixed"` for both
+            together. Or a function `(train, synthetic) -> ImageDataset`, where `synthetic` is
+            `None` in a comparison without an augmenter.
+        augment: Whether images pass through the comparison's `augmentation`.
+        share: This phase's part of the arm's steps, in proportion to the shares of its other
+            phases. With `budget="epochs"` it has no effect.
+
+    Raises:
+        ValueError: If the source is unknown or the share not positive.
+    """
+
+    source: Source = "real"
+    augment: bool = False
+    share: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        if not callable(self.source) and self.source not in _SOURCES:
+            raise ValueError(
+                f"source must be one of {_SOURCES} or a function, got {self.source!r}."
+            )
+        if not 0 < self.share < math.inf:
+            raise ValueError(f"share must be positive, got {self.share!r}.")
+
+    @property
+    def needs_synthetic(self) -> bool:
+        """Whether the phase cannot do without drawn images."""
+        return self.source in ("synthetic", "mixed")
+
+    def data(self, train: ImageDataset, synthetic: ImageDataset | None) -> ImageDataset:
+        """Return the images of this phase."""
+        if callable(self.source):
+            made = self.source(train, synthetic)
+            like = (train.image_shape, train.class_names)
+            if not isinstance(made, ImageDataset) or (made.image_shape, made.class_names) != like:
+                raise ValueError(
+                    f"The source of a phase must return an ImageDataset of shape "
+                    f"{train.image_shape} and classes {train.class_names}, got {made!r}."
+                )
+            return made
+        if synthetic is None or self.source == "real":
+            return train
+        return synthetic if self.source == "synthetic" else train.concatenate(synthetic)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-ready values; a function by its name."""
+        source = self.source
+        name = getattr(source, "__qualname__", repr(source)) if callable(source) else source
+        return {"source": name, "augment": self.augment, "share": self.share}
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way to train the classifier: a name and the phases, one after the other.
+
+    The classifier and its optimizer go through all phases without a restart.
+
+    Attributes:
+        name: The name in tables and plots.
+        phases: A `Phase`, or several.
+
+    Raises:
+        ValueError: If there is no phase.
+
+    Examples:
+        Warm start on augmented synthetic images, a quarter of the steps, then real ones:
+
+        >>> import synthray as sr
+        >>> arm = sr.Arm("augmented_warm_start", [
+        ...     sr.Phase("synthetic", augment=True, share=0.25), sr.Phase("real", share=0.75)])
+    """
+
+    name: str
+    phases: Sequence[Phase] | Phase = (Phase(),)
+
+    def __post_init__(self) -> None:
+        """Check the values and make the phases a tuple."""
+        phases = (self.phases,) if isinstance(self.phases, Phase) else tuple(self.phases)
+        if not phases or not all(isinstance(phase, Phase) for phase in phases):
+            raise ValueError(f"An arm needs at least one Phase, got {self.phases!r}.")
+        if not isinstance(self.name, str) or not self.name:
+            raise ValueError(f"An arm needs a name, got {self.name!r}.")
+        object.__setattr__(self, "phases", phases)
+
+    def __iter__(self) -> Any:
+        """Iterate over the phases."""
+        return iter(self.phases)  # type: ignore[arg-type]
+
+    @property
+    def needs_synthetic(self) -> bool:
+        """Whether the arm cannot do without drawn images."""
+        return any(phase.needs_synthetic for phase in self)
+
+    def steps(self, sizes: Sequence[int], *, total: int, epochs: int, budget: Budget) -> list[int]:
+        """Return the gradient steps of each phase.
+
+        Args:
+            sizes: Steps that one pass over the data of each phase takes.
+            total: Steps of the arm with `budget="equal_steps"`, split by share.
+            epochs: Passes of each phase over its data with `budget="epochs"`.
+            budget: Which of the two.
+
+        Raises:
+            ValueError: If a phase is left without a step.
+        """
+        if budget == "epochs":
+            return [epochs * size for size in sizes]
+        shares = [phase.share for phase in self]
+        ends = [round(total * sum(shares[: i + 1]) / sum(shares)) for i in range(len(shares))]
+        steps = [end - start for start, end in zip([0, *ends], ends, strict=False)]
+        if min(steps) < 1:
+            raise ValueError(
+                f"{total} steps are too few to share out over the {len(steps)} phases of arm "
+                f"{self.name!r}. Raise epochs, or lower batch_size."
+            )
+        return steps
+
+
+ARMS: dict[str, Arm] = {
+    arm.name: arm
+    for arm in (
+        Arm("original"),
+        Arm("augmented", Phase(augment=True)),
+        Arm("synthetic", Phase("mixed")),
+        Arm("warm_start", [Phase("synthetic", share=0.5), Phase("real", share=0.5)]),
+    )
+}
+"""The four arms of the experiment: the training set as it is; classic augmentation; synthetic and
+original images together; synthetic images first, then original ones."""
+
+
+def resolve_arms(arms: Iterable[Arm | str]) -> list[Arm]:
+    """Return the arms of names and `Arm` objects.
+
+    Raises:
+        ValueError: If a name is unknown or appears twice, or there is no arm.
+    """
+    if isinstance(arms, str | Arm):
+        arms = (arms,)
+    found = []
+    for arm in arms:
+        if not isinstance(arm, Arm) and arm not in ARMS:
+            raise ValueError(f"arms must be Arm objects or names of {list(ARMS)}, got {arm!r}.")
+        found.append(arm if isinstance(arm, Arm) else ARMS[arm])
+    names = [arm.name for arm in found]
+    if not names or len(set(names)) != len(names):
+        raise ValueError(f"Expected one or more arms with different names, got {names}.")
+    return found

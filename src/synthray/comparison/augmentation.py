@@ -1,0 +1,153 @@
+"""Classic augmentation: small random changes that leave a radiograph's diagnosis alone."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers, ops
+from numpy.typing import NDArray
+
+from synthray._seeds import resolve_seed, spawn_seeds
+from synthray.comparison.affine import RandomAffine
+
+Images = NDArray[np.float32]
+
+
+def classic_augmentation(
+    *,
+    rotation: float = 10.0,
+    shift: float = 0.05,
+    zoom: float = 0.1,
+    contrast: float = 0.2,
+    flip: bool = False,
+    seed: int | None = None,
+) -> keras.Sequential:
+    """Return Keras layers that change radiographs as positioning and exposure do.
+
+    One [`RandomAffine`][synthray.RandomAffine], then Keras' own layers. A flip
+    turns a left hand into a right one: it is off unless asked for.
+
+    Args:
+        rotation: Largest angle, in degrees, either way.
+        shift: Largest shift, as a share of height and width, either way.
+        zoom: Largest enlargement, as a share; reduction goes as far, in ratio.
+        contrast: Largest change of contrast about the mean, as a share, either way.
+        flip: Whether to mirror left and right, for half of the images.
+        seed: Seed of the draws; `None` draws one.
+
+    Returns:
+        A model of float images of 0 to 255, `(n, h, w, c)`, to the same; random where called with
+        `training=True`.
+
+    Examples:
+        >>> import numpy as np
+        >>> import synthray as sr
+        >>> layers = sr.classic_augmentation(flip=True, seed=0)
+        >>> tuple(layers(np.full((2, 32, 32, 1), 128.0, "float32"), training=True).shape[1:])
+        (32, 32, 1)
+    """
+    seeds = spawn_seeds(resolve_seed(seed), 3)
+    steps: list[Any] = [
+        RandomAffine(rotation=rotation, shift=shift, zoom=zoom, seed=seeds[0], dtype="float32"),
+        layers.RandomContrast(contrast, value_range=(0, 255), seed=seeds[1], dtype="float32"),
+    ]
+    if flip:
+        steps.append(layers.RandomFlip("horizontal", seed=seeds[2], dtype="float32"))
+    return keras.Sequential(steps, name="classic_augmentation")
+
+
+class BatchAugmentation:
+    """Applies a layer or a function to batches, so that seed and step determine the result.
+
+    A Keras layer is compiled; the states of its random generators are not its own but follow from
+    seed and step. A function is called as it is, and is given `seed=` where its signature names it.
+
+    Args:
+        transform: A Keras layer, or a function from float32 images of 0 to 255 to the same.
+        batch_size: Images a batch. A shorter batch is filled up: one shape is compiled.
+    """
+
+    def __init__(self, transform: Any, *, batch_size: int) -> None:
+        if not callable(transform):
+            raise TypeError(
+                "augmentation must be a Keras layer or a function of a batch of images, got "
+                f"{type(transform).__name__}."
+            )
+        self._transform = transform
+        self._batch_size = batch_size
+        self._compiled: Any = None
+        if not isinstance(transform, keras.Layer):
+            self._takes_seed = "seed" in inspect.signature(transform).parameters
+
+    @property
+    def name(self) -> str:
+        """The name of the layer or function, for the record."""
+        fallback = getattr(self._transform, "__qualname__", type(self._transform).__name__)
+        return str(getattr(self._transform, "name", fallback))
+
+    def __call__(self, images: Images, seed: int, step: int) -> Images:
+        """Return changed images.
+
+        Raises:
+            ValueError: If their shape has changed.
+        """
+        if isinstance(self._transform, keras.Layer):
+            changed = self._call_layer(images, seed, step)
+        elif self._takes_seed:
+            step_seed = int(np.random.SeedSequence([seed, step]).generate_state(1)[0])
+            changed = self._transform(images, seed=step_seed >> 1)
+        else:
+            changed = self._transform(images)
+        changed = np.asarray(ops.convert_to_numpy(changed), np.float32)
+        if changed.shape != images.shape:
+            raise ValueError(
+                f"augmentation must keep the shape {images.shape} of a batch, got {changed.shape}."
+            )
+        return changed
+
+    def _call_layer(self, images: Images, seed: int, step: int) -> Any:
+        if self._compiled is None:
+            self._compiled = _compile(self._transform, images[:1])
+        n = len(images)
+        if n < self._batch_size:
+            filler = np.zeros((self._batch_size - n, *images.shape[1:]), np.float32)
+            images = np.concatenate([images, filler])
+        states = []
+        variables = self._transform.non_trainable_variables
+        for variable, own_seed in zip(variables, spawn_seeds(seed, len(variables)), strict=True):
+            value = ops.convert_to_numpy(variable.value)
+            if variable.name == "seed_generator_state":
+                value = np.asarray([own_seed, step], value.dtype)
+            states.append(value)
+        return self._compiled(states, images)[:n]
+
+
+def _compile(layer: keras.Layer, example: Images) -> Callable[[list[Any], Images], Any]:
+    """Return `(non-trainable values, images) -> images`, compiled where the backend compiles."""
+    options = {"training": True} if "training" in inspect.signature(layer.call).parameters else {}
+    layer(example, **options)  # builds a layer that is not built
+
+    def apply(states: list[Any], images: Any) -> Any:
+        trainable = [variable.value for variable in layer.trainable_variables]
+        states = [ops.convert_to_tensor(value) for value in states]
+        return layer.stateless_call(
+            trainable, states, ops.convert_to_tensor(images, "float32"), **options
+        )[0]
+
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        return tf.function(apply, reduce_retracing=True, autograph=False)
+    if backend == "jax":
+        import jax
+
+        return jax.jit(apply)
+
+    import torch
+
+    return torch.no_grad()(apply)

@@ -1,0 +1,160 @@
+"""Classifiers of any kind, made anew for each fit of a comparison."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from synthray._backend import resolve_jit_compile
+from synthray.classifiers.fracture_classifier import wants_one_hot
+from synthray.datasets.image_dataset import ImageDataset
+
+_TOLERANCE = 1e-3
+_PREDICTED_AT_ONCE = 128
+
+
+class ClassifierFactory:
+    """Makes compiled classifiers with equal initial weights for equal seeds.
+
+    Args:
+        make: Called for each fit with those of `num_classes=`, `image_shape=` and `seed=` that its
+            signature names; returns a Keras model, compiled or not.
+        data: What the classifier is for.
+        steps_per_execution: Steps at once of models that come uncompiled.
+    """
+
+    def __init__(
+        self, make: Callable[..., Any], data: ImageDataset, *, steps_per_execution: int = 1
+    ) -> None:
+        if isinstance(make, keras.Model) or not callable(make):
+            raise TypeError(
+                "classifier must be a function that makes a new Keras model for each fit, got "
+                f"{type(make).__name__}. Write classifier=lambda: build_my_model()."
+            )
+        self._make = make
+        self._num_classes = data.num_classes
+        self._image_shape = data.image_shape
+        self._named = _named_parameters(make)
+        self._steps_per_execution = steps_per_execution
+        self._last: Any = None
+
+    @property
+    def name(self) -> str:
+        """The function's name, for the record."""
+        make = getattr(self._make, "func", self._make)  # of a functools.partial
+        return str(getattr(make, "__qualname__", type(make).__name__))
+
+    def __call__(self, seed: int) -> Any:
+        """Make a classifier.
+
+        Raises:
+            TypeError: If it is not a Keras model.
+            ValueError: If its output fits neither two classes nor all classes, or if it is the
+                model that was made before.
+        """
+        arguments = {
+            "num_classes": self._num_classes,
+            "image_shape": self._image_shape,
+            "seed": seed,
+        }
+        with _seeded(seed):
+            model = self._make(**{k: v for k, v in arguments.items() if k in self._named})
+            if not isinstance(model, keras.Model):
+                raise TypeError(
+                    f"classifier must return a keras.Model, got {type(model).__name__}."
+                )
+            if model is self._last:
+                raise ValueError(
+                    "classifier returned the same model twice, trained already. It must build a "
+                    "new one at each call (keras.models.clone_model makes a fresh copy)."
+                )
+            self._last = model
+            outputs = self._outputs(model)
+        if not model.compiled:
+            model.compile(
+                optimizer=keras.optimizers.Adam(1e-3),
+                loss="binary_crossentropy" if outputs == 1 else "sparse_categorical_crossentropy",
+                metrics=["accuracy"],
+                steps_per_execution=self._steps_per_execution,
+                jit_compile=resolve_jit_compile("auto"),
+            )
+        return model
+
+    def _outputs(self, model: Any) -> int:
+        blank = np.zeros((1, *self._image_shape), np.float32)
+        shape = tuple(model(blank, training=False).shape)  # builds a model that is not built
+        k = self._num_classes
+        if shape == (1, k) or (shape == (1, 1) and k == 2):
+            return int(shape[1])
+        wanted = f"(n, {k}) with a softmax" + (", or (n, 1) with a sigmoid" if k == 2 else "")
+        raise ValueError(
+            f"For {k} classes the classifier's output must be {wanted}; it has shape "
+            f"{('n', *shape[1:])}."
+        )
+
+
+def labels_for(model: Any, labels: NDArray[np.int64], num_classes: int) -> NDArray[Any]:
+    """Return labels as the model's loss takes them: integers, or one-hot rows."""
+    return np.eye(num_classes, dtype=np.float32)[labels] if wants_one_hot(model.loss) else labels
+
+
+def predict(model: Any, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return probabilities, shape `(n, num_classes)`, rows sum to 1; a sigmoid gets two columns.
+
+    Raises:
+        ValueError: If the outputs are no probabilities.
+    """
+    parts = []
+    with _no_gradients():
+        # Called, not model.predict: a graph traced anew for each model costs more than it saves.
+        for start in range(0, len(images), _PREDICTED_AT_ONCE):
+            batch = images[start : start + _PREDICTED_AT_ONCE].astype(np.float32)
+            parts.append(ops.convert_to_numpy(model(batch, training=False)))
+    p = np.concatenate(parts).astype(np.float32)
+    if p.shape[1] == 1:
+        p = np.concatenate([1.0 - p, p], axis=1)
+    finite = np.isfinite(p).all(axis=1)
+    sums = p[finite].sum(axis=1)
+    if (p[finite] < -_TOLERANCE).any() or (np.abs(sums - 1.0) > 10 * _TOLERANCE).any():
+        raise ValueError(
+            "The classifier's outputs are no probabilities of 0 to 1 that sum to 1. End it in a "
+            "sigmoid (one output) or a softmax, and compile it without from_logits."
+        )
+    return p
+
+
+def _no_gradients() -> contextlib.AbstractContextManager[Any]:
+    if keras.backend.backend() != "torch":
+        return contextlib.nullcontext()
+    import torch
+
+    return torch.no_grad()
+
+
+def _named_parameters(make: Callable[..., Any]) -> set[str]:
+    try:
+        parameters = inspect.signature(make).parameters.values()
+    except (TypeError, ValueError):  # built in C
+        return set()
+    return {p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.POSITIONAL_ONLY)}
+
+
+@contextlib.contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Seed what Keras and NumPy draw default seeds from, and put it back afterwards."""
+    python_state, numpy_state = random.getstate(), np.random.get_state()
+    random.seed(seed)
+    np.random.seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(python_state)
+        np.random.set_state(numpy_state)

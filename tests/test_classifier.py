@@ -1,0 +1,217 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+from numpy.typing import NDArray
+
+from synthray.classifiers.fracture_classifier import FractureClassifier
+from synthray.datasets.image_dataset import ImageDataset
+from toys import bars
+
+DECK = [
+    ("Conv2D", (21, 21, 32), 320),
+    ("BatchNormalization", (21, 21, 32), 128),
+    ("Conv2D", (7, 7, 16), 4624),
+    ("MaxPooling2D", (2, 2, 16), 0),
+    ("BatchNormalization", (2, 2, 16), 64),
+    ("Dropout", (2, 2, 16), 0),
+    ("Flatten", (64,), 0),
+    ("Dense", (128,), 8320),
+    ("Dropout", (128,), 0),
+    ("Dense", (1,), 129),
+]
+
+
+def weights(model: Any) -> NDArray[Any]:
+    return np.concatenate([ops.convert_to_numpy(v.value).ravel() for v in model.weights])
+
+
+def predict(model: Any, images: NDArray[Any]) -> NDArray[Any]:
+    return ops.convert_to_numpy(model(images, training=False))
+
+
+@pytest.mark.backend
+def test_layers_are_those_of_the_experiment() -> None:
+    model = FractureClassifier()
+    layers = [
+        (type(layer).__name__, tuple(layer.output.shape[1:]), layer.count_params())
+        for layer in model.network.layers
+    ]
+    assert layers == DECK
+    assert model.count_params() == 13_585
+    assert sum(int(np.prod(v.shape)) for v in model.trainable_variables) == 13_489
+    convolutions = [model.network.layers[i] for i in (0, 2)]
+    assert [(c.kernel_size, c.strides, c.padding) for c in convolutions] == [
+        ((3, 3), (3, 3), "valid")
+    ] * 2
+    pool = model.network.layers[3]
+    assert (pool.pool_size, pool.strides) == ((3, 3), (3, 3))
+    assert model.network.layers[-1].activation is keras.activations.sigmoid
+
+
+@pytest.mark.backend
+def test_learns_and_continues_exactly_after_a_reload(tmp_path: Path) -> None:
+    train, test = bars(160, size=32), bars(60, size=32, seed=1)
+    shape = (32, 32, 1)
+    whole = FractureClassifier(image_shape=shape, seed=0)
+    history = whole.fit(train, epochs=8, batch_size=16, verbose=0).history
+    assert set(history) == {"accuracy", "loss"}
+    found = predict(whole, test.images)[:, 0] > 0.5
+    assert (found == test.labels).mean() > 0.9
+
+    first = FractureClassifier(image_shape=shape, seed=0)
+    first.fit(train, epochs=3, batch_size=16, verbose=0)
+    first.save(tmp_path / "half.keras")
+    second = keras.saving.load_model(tmp_path / "half.keras")
+    assert isinstance(second, FractureClassifier)
+    assert second.get_config() == first.get_config()
+    second.fit(train, epochs=5, batch_size=16, verbose=0)
+    np.testing.assert_array_equal(weights(second), weights(whole))
+
+
+@pytest.mark.backend
+def test_softmax_for_more_classes() -> None:
+    images = np.repeat(np.asarray([10, 120, 240], "uint8"), 16)[:, None, None, None]
+    labels = np.repeat(np.arange(3), 16)
+    data = ImageDataset.from_arrays(np.broadcast_to(images, (48, 28, 28, 3)).copy(), labels)
+    model = FractureClassifier(3, (28, 28, 3), seed=0)
+    model.compile(loss="categorical_crossentropy", metrics=["accuracy"])
+    model.fit(data, epochs=1, verbose=0)  # labels become one-hot rows
+    out = predict(model, data.images)
+    assert out.shape == (48, 3)
+    np.testing.assert_allclose(out.sum(axis=1), 1.0, rtol=1e-5)
+    model.compile()
+    model.fit(data.images, data.labels, epochs=1, verbose=0)
+
+
+@pytest.mark.backend
+def test_grayscale_conversion_is_that_of_the_data_set() -> None:
+    colour = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), np.uint8)
+    data = ImageDataset.from_arrays(colour, [0, 1, 0, 1, 0])
+    converting = FractureClassifier(image_shape=(32, 32, 3), to_grayscale=True, seed=0)
+    gray = FractureClassifier(image_shape=(32, 32, 1), seed=0)
+    np.testing.assert_array_equal(weights(converting), weights(gray))
+    np.testing.assert_allclose(
+        predict(converting, data.images), predict(gray, data.to_grayscale().images), atol=2e-3
+    )
+    in_colour = FractureClassifier(image_shape=(32, 32, 3), seed=0)
+    assert in_colour.network.layers[0].count_params() == 3 * 9 * 32 + 32
+    assert in_colour.grayscale is None
+    again = FractureClassifier.from_config(converting.get_config())
+    assert again.network.layers[0].count_params() == 320
+
+
+def test_full_size_conversion_has_the_deck_s_network() -> None:
+    assert FractureClassifier(image_shape=(64, 64, 3), to_grayscale=True).count_params() == 13_585
+
+
+@pytest.mark.backend
+def test_seed_and_pixel_scale() -> None:
+    images = bars(4, size=32).images
+    model = FractureClassifier(image_shape=(32, 32, 1), seed=3)
+    unit = FractureClassifier(image_shape=(32, 32, 1), seed=3, value_range=(0, 1))
+    out = predict(model, images)
+    assert out.dtype == np.float32
+    np.testing.assert_array_equal(out, predict(model, images.astype("float32")))
+    np.testing.assert_array_equal(out, predict(model, images[..., 0]))
+    np.testing.assert_allclose(out, predict(unit, images.astype("float32") / 255), atol=1e-6)
+    other = FractureClassifier(image_shape=(32, 32, 1), seed=4)
+    assert not np.array_equal(weights(model), weights(other))
+
+
+def test_arrays_follow_the_seed_and_take_weights() -> None:
+    data = bars(40, size=32)
+    fits = []
+    for _ in range(2):
+        model = FractureClassifier(image_shape=data.image_shape, seed=1)
+        model.fit(
+            data.images,
+            data.labels,
+            sample_weight=np.ones(40, "float32"),
+            validation_data=data,
+            epochs=2,
+            verbose=0,
+        )
+        fits.append(weights(model))
+    np.testing.assert_array_equal(fits[0], fits[1])
+
+
+def test_fit_takes_what_keras_takes() -> None:
+    data = bars(40, size=32)
+    model = FractureClassifier(image_shape=data.image_shape, seed=0)
+    history = model.fit(data.images, data.labels.astype("float32"), validation_split=0.5, verbose=0)
+    assert "val_loss" in history.history
+    model.fit(data.to_py_dataset(16), verbose=0)
+
+
+def test_compile_arguments_survive_a_file(tmp_path: Path) -> None:
+    model = FractureClassifier(image_shape=(28, 28, 1), dropout=(0.0, 0.1), name="mine")
+    model.compile(keras.optimizers.SGD(0.25), metrics=None)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert again.name == "mine"
+    assert again.dropout == (0.0, 0.1)
+    assert float(again.optimizer.learning_rate) == 0.25
+    data = bars(8, size=28)
+    assert set(again.fit(data, verbose=0).history) == {"loss"}
+
+
+def test_mixed_precision_keeps_pixels_and_output_exact() -> None:
+    model = FractureClassifier(image_shape=(32, 32, 1), dtype="mixed_bfloat16", seed=0)
+    data = bars(16, size=32)
+    assert np.isfinite(model.fit(data, verbose=0).history["loss"][0])
+    assert predict(model, data.images).dtype == np.float32
+
+
+@pytest.mark.parametrize("shape", [(27, 27, 1), (28, 28, 3), (40, 97, 1), (224, 224, 1)])
+def test_other_sizes(shape: tuple[int, int, int]) -> None:
+    model = FractureClassifier(image_shape=shape)
+    assert predict(model, np.zeros((2, *shape), "uint8")).shape == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"image_shape": (26, 64, 1)}, "at least 27x27 pixels, got 26x64"),
+        ({"image_shape": (64, 64)}, "must be"),
+        ({"image_shape": (64, 64, 2)}, "1 or 3 channels"),
+        ({"image_shape": (64, 64, 1), "to_grayscale": True}, "needs images of 3 channels"),
+        ({"num_classes": 1}, "at least 2"),
+        ({"value_range": (1, 0)}, "black < white"),
+        ({"dropout": (0.5, 1.0)}, "0 to below 1"),
+    ],
+)
+def test_wrong_arguments(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        FractureClassifier(**arguments)
+
+
+def test_wrong_data() -> None:
+    model = FractureClassifier(image_shape=(32, 32, 1))
+    with pytest.raises(ValueError, match="Expected images of shape"):
+        model(np.zeros((2, 64, 64, 1), "uint8"))
+    data = ImageDataset.from_arrays(np.zeros((3, 32, 32), "uint8"), [0, 1, 2])
+    with pytest.raises(ValueError, match="num_classes=3"):
+        model.fit(data)
+    with pytest.raises(ValueError, match="leave y out"):
+        model.fit(bars(4, size=32), np.zeros(4))
+
+
+def test_learns_real_radiographs(shared_data: Path) -> None:
+    """The measured figure needs all images and a minute; here a few hundred and a few seconds."""
+    from synthray.datasets.image_folder import load_image_folder
+
+    folder = shared_data / "bone-fracture-160" / "test"
+    if not folder.is_dir():
+        pytest.skip("no bone-fracture-160")
+    with pytest.warns(UserWarning, match="Skipped 6 of 506"):
+        data = load_image_folder(folder, progress=False)
+    assert isinstance(data, ImageDataset)
+    model = FractureClassifier(seed=0)
+    history = model.fit(data, epochs=12, verbose=0).history
+    assert history["accuracy"][-1] > history["accuracy"][0] + 0.1

@@ -1,0 +1,386 @@
+from __future__ import annotations
+
+import functools
+import random
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from synthray.augmenter.synthetic_augmenter import SyntheticAugmenter
+from synthray.classifiers.fracture_classifier import FractureClassifier
+from synthray.comparison.arms import Arm, Phase
+from synthray.comparison.result import ComparisonResult
+from synthray.comparison.runner import run_comparison
+from synthray.datasets.image_dataset import ImageDataset
+from synthray.generators.dcgan import DCGAN
+from toys import bars
+
+SHAPE = (32, 32, 1)
+
+
+def toy(n: int, seed: int, *, synthetic: bool = False) -> ImageDataset:
+    data = replace(bars(n, size=32, seed=seed), groups=None)
+    return replace(data, synthetic=np.full(n, synthetic))
+
+
+def tiny_model() -> keras.Model:
+    """A classifier that any number of tests can afford."""
+    layers = [keras.Input(SHAPE), keras.layers.Rescaling(1 / 255), keras.layers.Flatten()]
+    return keras.Sequential([*layers, keras.layers.Dense(1, activation="sigmoid")])
+
+
+@pytest.fixture(scope="module")
+def train() -> ImageDataset:
+    return toy(50, 0)
+
+
+@pytest.fixture(scope="module")
+def test() -> ImageDataset:
+    return replace(toy(24, 1), names=np.asarray([f"image{i}" for i in range(24)]))
+
+
+@pytest.fixture(scope="module")
+def drawn() -> ImageDataset:
+    return toy(70, 2, synthetic=True)
+
+
+@pytest.fixture
+def compare(train: ImageDataset, test: ImageDataset) -> Callable[..., ComparisonResult]:
+    def run(**arguments: Any) -> ComparisonResult:
+        defaults = {"classifier": tiny_model, "epochs": 1, "batch_size": 16, "verbose": 0}
+        return run_comparison(train, test, **{**defaults, "arms": ["original"], **arguments})
+
+    return run
+
+
+def counting(found: list[tuple[str, int, int]]) -> Callable[[str, int], list[Any]]:
+    """Callbacks that note the optimizer's own count of steps at the end of each fit."""
+
+    def callbacks(arm: str, seed: int) -> list[Any]:
+        class Count(keras.callbacks.Callback):
+            def on_train_end(self, logs: Any = None) -> None:
+                steps = keras.ops.convert_to_numpy(self.model.optimizer.iterations.value)
+                found.append((arm, seed, int(steps)))
+
+        return [Count()]
+
+    return callbacks
+
+
+@pytest.mark.backend
+def test_four_arms_take_equal_steps_and_repeat(
+    train: ImageDataset, test: ImageDataset, drawn: ImageDataset
+) -> None:
+    counts: list[tuple[str, int, int]] = []
+    results = [
+        run_comparison(
+            train,
+            test,
+            augmenter=drawn,
+            classifier=tiny_model,
+            epochs=3,
+            batch_size=16,
+            seeds=seeds,
+            callbacks=counting(counts),
+            verbose=0,
+        )
+        for seeds in ((0, 5), (5,))
+    ]
+    result = results[0]
+    arms = ("original", "augmented", "synthetic", "warm_start")
+    assert result.arms == arms
+    assert result.seeds == (0, 5)
+    assert counts == [(arm, seed, 12) for seed in (0, 5, 5) for arm in arms]  # 3 x ceil(50 / 16)
+    assert all(len(run.history["loss"]) == 3 for run in result.runs)
+    assert [run.phase_steps for run in result["warm_start"]] == [(6, 6)] * 2
+    np.testing.assert_array_equal(result.labels, test.labels)
+    assert result.names is not None
+    assert result.names[3] == "image3"
+    for arm in arms:  # the same seed gives the same numbers in another comparison
+        again, first = results[1][arm][0], result[arm][1]
+        np.testing.assert_array_equal(again.probabilities, first.probabilities)
+        assert again.history == first.history
+        assert again.scores == first.scores
+        assert not np.array_equal(result[arm][0].probabilities, first.probabilities)
+
+
+@pytest.mark.backend
+def test_original_arm_is_the_plain_fit(train: ImageDataset, test: ImageDataset) -> None:
+    result = run_comparison(
+        train, test, arms="original", epochs=2, batch_size=16, seeds=[3], verbose=0
+    )
+    model = FractureClassifier(image_shape=SHAPE, seed=3)
+    history = model.fit(train, epochs=2, batch_size=16, verbose=0).history
+    expected = keras.ops.convert_to_numpy(model(test.images, training=False))[:, 0]
+    run = result["original"][0]
+    np.testing.assert_allclose(run.probabilities[:, 1], expected, atol=1e-6)
+    np.testing.assert_allclose(run.history["loss"], history["loss"], rtol=1e-5)
+    assert run.probabilities.shape == (24, 2)
+    assert result.settings["classifier"] == "FractureClassifier"
+
+
+def test_learns(train: ImageDataset, test: ImageDataset, drawn: ImageDataset) -> None:
+    result = run_comparison(
+        train, test, augmenter=drawn, arms=["synthetic"], epochs=30, batch_size=16, verbose=0
+    )
+    accuracy = result.scores("synthetic")["accuracy"]
+    assert accuracy > 0.9
+
+
+def test_budget_of_epochs_is_per_phase(compare: Any, drawn: ImageDataset) -> None:
+    counts: list[tuple[str, int, int]] = []
+    result = compare(
+        arms=["original", "synthetic", "warm_start"],
+        augmenter=drawn,
+        epochs=2,
+        budget="epochs",
+        callbacks=counting(counts),
+    )
+    # 50 real images are 4 steps, 70 drawn 5, both together 8.
+    assert [run.phase_steps for run in result.runs] == [(8,), (16,), (10, 8)]
+    # The warm start's 18 steps are four whole entries of its history and one of two steps.
+    assert [len(run.history["loss"]) for run in result.runs] == [2, 4, 5]
+    assert counts == [
+        ("original", 0, 8),
+        ("synthetic", 0, 16),
+        ("warm_start", 0, 16),
+        ("warm_start", 0, 18),
+    ]
+
+
+def test_own_arm_sees_its_images_in_its_order(compare: Any, drawn: ImageDataset) -> None:
+    seen: list[float] = []
+
+    def brightness(batch: Any) -> Any:
+        seen.append(float(batch.mean()))
+        return batch
+
+    def dark_twins(train: ImageDataset, synthetic: ImageDataset | None) -> ImageDataset:
+        assert synthetic is drawn
+        return replace(train, images=train.images // 4)
+
+    arm = Arm("mine", [Phase(dark_twins, augment=True, share=3), Phase(augment=True, share=1)])
+    result = compare(arms=[arm], augmenter=drawn, epochs=2, augmentation=brightness)
+    assert result["mine"][0].phase_steps == (6, 2)
+    # Keras looks at the first batches once more to learn their shapes.
+    assert min(seen[-2:]) > 2 * max(seen[:-2])
+    phases = result.settings["arms"]["mine"]
+    assert [phase["share"] for phase in phases] == [3, 1]
+    assert phases[0]["source"].endswith("dark_twins")
+    assert result.settings["augmentation"].endswith("brightness")
+
+
+@pytest.mark.backend
+def test_any_classifier(compare: Any) -> None:
+    made: list[Any] = []
+
+    def softmax(image_shape: Any, num_classes: int) -> keras.Model:
+        layers = [keras.layers.Flatten(), keras.layers.Dense(num_classes, activation="softmax")]
+        model = keras.Sequential([keras.layers.Rescaling(1 / 255), *layers])  # not built
+        model.compile(keras.optimizers.SGD(0.01), "categorical_crossentropy")
+        made.append((image_shape, model))
+        return model
+
+    state = random.getstate()
+    result = compare(classifier=softmax, seeds=(0, 1), class_weight="balanced")
+    assert random.getstate() == state
+    assert made[0][0] == SHAPE
+    assert isinstance(made[0][1].optimizer, keras.optimizers.SGD)
+    np.testing.assert_allclose(result.runs[0].probabilities.sum(axis=1), 1, rtol=1e-5)
+    kernels = [keras.ops.convert_to_numpy(model.weights[0].value) for _, model in made]
+    assert len(kernels) == 3  # one is made to look at
+    assert not np.array_equal(kernels[1], kernels[2])
+
+
+def test_more_than_two_classes() -> None:
+    levels = np.repeat(np.asarray([10, 120, 240], "uint8"), 10)[:, None, None]
+    images = np.broadcast_to(levels, (30, 28, 28)).copy()
+    images[:, 0, 0] = np.arange(30)
+    labels = np.repeat(np.arange(3), 10)
+    data = ImageDataset.from_arrays(images, labels)
+    train, test = data.split(0.3, seed=0)
+    result = run_comparison(train, test, arms=["original"], epochs=2, verbose=0)
+    assert result.positive_class is None
+    assert result.runs[0].probabilities.shape == (len(test), 3)
+    assert result.runs[0].scores.auc is not None
+    assert "means over classes" in str(result)
+
+
+def test_class_weights_change_the_training(compare: Any) -> None:
+    losses = [
+        compare(class_weight=weight).runs[0].history["loss"][0]
+        for weight in (None, "balanced", {0: 1.0, 1: 3.0})
+    ]
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)  # 25 images of each class
+    assert losses[2] != losses[0]
+    with pytest.raises(ValueError, match="a weight for each label"):
+        compare(class_weight={0: 1.0})
+
+
+def test_validation_enters_the_histories(compare: Any) -> None:
+    result = compare(validation=toy(10, 7), epochs=2)
+    assert set(result.runs[0].history) == {"loss", "accuracy", "val_loss", "val_accuracy"}
+    plain = compare(epochs=2)
+    np.testing.assert_array_equal(plain.runs[0].probabilities, result.runs[0].probabilities)
+
+
+def test_leaks_are_loud(train: ImageDataset, test: ImageDataset) -> None:
+    leaky = test.concatenate(replace(train.select(np.arange(8)), names=None))
+    with pytest.warns(UserWarning, match=r"LEAK: 8 of 32 test images \(25%\) are byte-identical"):
+        result = run_comparison(
+            train, leaky, classifier=tiny_model, arms=["original"], epochs=1, verbose=0
+        )
+    assert result.leak.identical_share == 0.25
+    assert "LEAK: 8 of 32" in str(result)
+    patients = np.arange(50) % 10
+    with pytest.warns(UserWarning, match=r"12 of 24 test images \(50%\) share a group"):
+        run_comparison(
+            train.with_groups(patients),
+            test.with_groups(np.arange(24) % 12 + 4),
+            classifier=tiny_model,
+            arms=["original"],
+            epochs=1,
+            verbose=0,
+        )
+
+
+class Artist:
+    """An augmenter that draws noise, and notes what it was given."""
+
+    def __init__(self) -> None:
+        self.fitted_on: list[Any] = []
+        self.asked: list[Any] = []
+
+    def fit(self, data: ImageDataset, *, verbose: Any) -> None:
+        self.fitted_on.append(data)
+        self.class_names_, self.image_shape_ = data.class_names, data.image_shape
+
+    def sample(self, n: Any, *, seed: int) -> ImageDataset:
+        self.asked.append((n, seed))
+        counts = list(n.values()) if isinstance(n, dict) else [n // 2, n - n // 2]
+        images = np.random.default_rng(seed).integers(0, 256, (sum(counts), *SHAPE), np.uint8)
+        labels = np.repeat([0, 1], counts)
+        return ImageDataset.from_arrays(
+            images, labels, class_names=self.class_names_, synthetic=True
+        )
+
+
+def test_augmenter_is_fitted_once_on_train_only(compare: Any, train: ImageDataset) -> None:
+    artist = Artist()
+    result = compare(arms=["synthetic", "warm_start"], augmenter=artist, seeds=(4, 5), epochs=2)
+    assert len(artist.fitted_on) == 1
+    assert artist.fitted_on[0] is train
+    assert artist.asked == [({"upright": 25, "lying": 25}, 4)]
+    assert result.settings["synthetic"]["class_counts"] == {"upright": 25, "lying": 25}
+    compare(arms=["warm_start"], augmenter=artist, n_synthetic=10, epochs=2)
+    assert len(artist.fitted_on) == 1
+    assert artist.asked[-1] == (10, 0)
+
+
+def test_with_a_real_augmenter(compare: Any, train: ImageDataset) -> None:
+    small = functools.partial(DCGAN, latent_dim=8, width=0.05)
+    augmenter = SyntheticAugmenter(small, epochs=1, random_state=0)
+    results = [compare(arms=["synthetic"], augmenter=augmenter) for _ in range(2)]
+    assert augmenter.n_train_ == train.class_counts
+    assert results[0].settings["synthetic"]["provenance"]["seed"] == 0
+    np.testing.assert_array_equal(
+        results[0].runs[0].probabilities, results[1].runs[0].probabilities
+    )
+    del augmenter.generators_["lying"]  # as if its fit had been interrupted
+    compare(arms=["synthetic"], augmenter=augmenter)
+    assert set(augmenter.generators_) == {"upright", "lying"}
+
+
+def test_positive_class(compare: Any) -> None:
+    scores = [compare(positive_class=c).runs[0].scores for c in (None, "upright", 0)]
+    assert scores[0].sensitivity == scores[1].specificity == scores[2].specificity
+    assert compare().positive_class == "lying"
+    with pytest.raises(ValueError, match="positive_class must be one of"):
+        compare(positive_class="broken")
+
+
+def test_divergence_is_said_and_survived(compare: Any) -> None:
+    def diverging() -> keras.Model:
+        model = tiny_model()
+        model.compile(keras.optimizers.SGD(float("nan")), "binary_crossentropy")
+        return model
+
+    with pytest.warns(UserWarning, match="diverged"):
+        result = compare(classifier=diverging)
+    assert result.runs[0].scores.accuracy is None
+    assert " - " in str(result)
+
+
+def test_progress(compare: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    compare(verbose=0)
+    assert capsys.readouterr().out == ""
+    compare(verbose="auto", epochs=2, seeds=(0, 1))
+    assert "16/16" in capsys.readouterr().out
+    compare(verbose=2)
+    assert "4/4 - " in capsys.readouterr().out
+
+
+def test_wrong_arguments(compare: Any, train: ImageDataset, drawn: ImageDataset) -> None:
+    same = tiny_model()
+
+    def logits() -> keras.Model:
+        return keras.Sequential([keras.Input(SHAPE), keras.layers.Flatten(), bright_logit()])
+
+    def bright_logit() -> Any:
+        return keras.layers.Dense(1, kernel_initializer="ones")
+
+    cases: list[tuple[dict[str, Any], type[Exception], str]] = [
+        ({"arms": ["warm_start"]}, ValueError, "Pass augmenter="),
+        ({"arms": ["other"]}, ValueError, "names of"),
+        ({"arms": []}, ValueError, "one or more arms"),
+        ({"arms": ["original", "original"]}, ValueError, "different names"),
+        ({"seeds": 3}, ValueError, "range"),
+        ({"seeds": (1, 1)}, ValueError, "different integers"),
+        ({"epochs": 0}, ValueError, "1 or more"),
+        ({"budget": "steps"}, ValueError, "budget must be"),
+        ({"arms": ["warm_start"], "augmenter": drawn, "batch_size": 64}, ValueError, "too few"),
+        ({"augmenter": object()}, TypeError, "SyntheticAugmenter"),
+        ({"augmenter": train}, ValueError, "synthetic=True"),
+        ({"augmenter": drawn, "n_synthetic": 3}, ValueError, "select"),
+        ({"augmenter": drawn.resize(28, 28)}, ValueError, "same training"),
+        ({"augmentation": 3}, TypeError, "Keras layer"),
+        ({"classifier": same}, TypeError, "function that makes"),
+        ({"classifier": lambda: same}, ValueError, "same model twice"),
+        ({"classifier": lambda: 3}, TypeError, "keras.Model"),
+        ({"classifier": logits}, ValueError, "no probabilities"),
+        ({"classifier": lambda: FractureClassifier(4, SHAPE)}, ValueError, "must be"),
+        ({"arms": [Arm("x", Phase(lambda *_: drawn.resize(28, 28)))]}, ValueError, "must return"),
+    ]
+    for arguments, error, message in cases:
+        with pytest.raises(error, match=message), warnings.catch_warnings():
+            compare(**arguments)
+
+
+def test_wrong_data(train: ImageDataset, test: ImageDataset, drawn: ImageDataset) -> None:
+    none: list[int] = []
+    cases: list[tuple[Any, Any, type[Exception], str]] = [
+        (train.images, test, TypeError, "from_arrays"),
+        (train, test.select(none), ValueError, "holds no image"),
+        (train, drawn, ValueError, "are synthetic"),
+        (train, test.resize(28, 28), ValueError, "Load them alike"),
+        (train.select(train.labels == 0), test, ValueError, "two or more classes"),
+    ]
+    for wrong_train, wrong_test, error, message in cases:
+        with pytest.raises(error, match=message):
+            run_comparison(wrong_train, wrong_test, arms=["original"], verbose=0)
+
+
+def test_wrong_arms() -> None:
+    with pytest.raises(ValueError, match="source must be"):
+        Phase("fake")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="share must be positive"):
+        Phase(share=0)
+    with pytest.raises(ValueError, match="at least one Phase"):
+        Arm("none", [])
+    with pytest.raises(ValueError, match="needs a name"):
+        Arm("")
