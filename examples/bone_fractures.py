@@ -44,6 +44,7 @@ def main(arguments: list[str] | None = None) -> sr.ComparisonResult:
         epochs=args.epochs,
         budget=args.budget,
         seeds=range(args.seeds),
+        positive_class=args.positive_class,
         verbose=args.verbose,
     )
     print(result)
@@ -74,6 +75,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=20, help="classifier epochs")
     parser.add_argument("--budget", choices=("epochs", "equal_steps"), default="epochs")
     parser.add_argument("--seeds", type=int, default=1, help="repetitions of every arm")
+    parser.add_argument("--positive-class", default="fractured", help="what sensitivity is of")
     parser.add_argument("--verbose", default="auto")
     return parser.parse_args(arguments)
 

@@ -3,8 +3,11 @@
 from synthray._version import __version__
 from synthray.augmenter.synthetic_augmenter import SyntheticAugmenter
 from synthray.classifiers.fracture_classifier import FractureClassifier
+from synthray.comparison.affine import RandomAffine
 from synthray.comparison.arms import ARMS, Arm, Phase
 from synthray.comparison.augmentation import classic_augmentation
+from synthray.comparison.leaks import LeakCheck
+from synthray.comparison.metrics import Scores
 from synthray.comparison.result import ArmRun, ComparisonResult
 from synthray.comparison.runner import run_comparison
 from synthray.datasets.image_dataset import ImageDataset, SkippedFile
@@ -24,8 +27,11 @@ __all__ = [
     "ComparisonResult",
     "FractureClassifier",
     "ImageDataset",
+    "LeakCheck",
     "Phase",
+    "RandomAffine",
     "SampleGrid",
+    "Scores",
     "SkippedFile",
     "SyntheticAugmenter",
     "__version__",

@@ -29,9 +29,9 @@ class RandomAffine(keras.layers.Layer):
 
     Examples:
         >>> import numpy as np
-        >>> import synthray as sr
+        >>> from synthray.comparison.affine import RandomAffine
         >>> images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 1)).astype("float32")
-        >>> tuple(sr.RandomAffine(rotation=10, seed=0)(images, training=True).shape[1:])
+        >>> tuple(RandomAffine(rotation=10, seed=0)(images, training=True).shape[1:])
         (32, 32, 1)
     """
 

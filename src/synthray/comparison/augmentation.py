@@ -28,7 +28,7 @@ def classic_augmentation(
 ) -> keras.Sequential:
     """Return Keras layers that change radiographs as positioning and exposure do.
 
-    One [`RandomAffine`][synthray.RandomAffine], then Keras' own layers. A flip
+    One `RandomAffine` of the library, then Keras' own layers. A flip
     turns a left hand into a right one: it is off unless asked for.
 
     Args:

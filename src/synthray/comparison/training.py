@@ -26,11 +26,9 @@ class FloatBatches(ArrayBatches):
             super().set_epoch(epoch)
 
     def __getitem__(self, index: int) -> Any:
-        """Return batch `index`: images, or a tuple with labels and weights."""
-        batch = super().__getitem__(index)
-        if isinstance(batch, tuple):
-            return batch[0].astype(np.float32), *batch[1:]
-        return batch.astype(np.float32)
+        """Return batch `index`: images, labels, and weights where there are any."""
+        images, *rest = super().__getitem__(index)
+        return images.astype(np.float32), *rest
 
 
 @dataclass(frozen=True)
@@ -88,10 +86,6 @@ class ArmBatches(keras.utils.PyDataset):
     @property
     def num_batches(self) -> int:
         """Batches an epoch."""
-        return self._num_batches
-
-    def __len__(self) -> int:
-        """Return the number of batches an epoch."""
         return self._num_batches
 
     def __getitem__(self, index: int) -> Any:

@@ -1,0 +1,86 @@
+# Everything a newcomer needs on a machine with Python 3.11 or newer: `make demo` and `make test`.
+# Both make their own virtual environment. Overridable: PYTHON, VENV, OUT, WORKERS.
+
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV ?= .venv
+OUT ?= demo
+# Processes that run tests; the blocks of one document stay together.
+WORKERS ?= 2
+
+BIN := $(VENV)/bin
+CODE := .
+INSTALLED := $(VENV)/.installed
+INSTALLED_DEV := $(VENV)/.installed-dev
+
+# TensorFlow and Material for MkDocs print notices at every start otherwise.
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+export NO_MKDOCS_2_WARNING ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test install dev lint types unit docs docs-serve backends format clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(INSTALLED) ## Train the four arms on simulated radiographs; writes to demo/
+	$(BIN)/python examples/quickstart.py --out $(OUT)
+
+test: lint types unit docs backends ## Lint, types, tests with coverage, docs, every installed backend
+
+install: $(INSTALLED) ## Make the virtual environment and install the library
+
+dev: $(INSTALLED_DEV) ## The same with the tools of `make test`
+
+lint: $(INSTALLED_DEV) ## Check style and formatting
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+
+types: $(INSTALLED_DEV) ## Check types
+	$(BIN)/mypy
+
+unit: $(INSTALLED_DEV) ## Run the tests, the docs' code and the docstring examples; measure coverage
+	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term
+
+docs: $(INSTALLED_DEV) ## Build the documentation into site/; warnings are errors
+	$(BIN)/mkdocs build --strict --quiet
+
+backends: $(INSTALLED_DEV) ## Run the backend suite once for each installed Keras backend
+	@tested=; absent=; \
+	for backend in tensorflow jax torch; do \
+		if ! $(BIN)/python -c "import importlib.util as u, sys; sys.exit(u.find_spec('$$backend') is None)"; then \
+			absent="$$absent\n  skipped: $$backend is not installed (pip install -e '.[$$backend]')"; \
+			continue; \
+		fi; \
+		echo "Keras backend: $$backend"; \
+		KERAS_BACKEND=$$backend $(BIN)/python -m pytest tests -q -m backend || exit 1; \
+		tested="$$tested $$backend"; \
+	done; \
+	printf "Keras backends tested:$$tested$$absent\n"
+
+docs-serve: $(INSTALLED_DEV) ## Serve the documentation at http://127.0.0.1:8000
+	$(BIN)/mkdocs serve
+
+format: $(INSTALLED_DEV) ## Format the code and apply safe lint fixes
+	$(BIN)/ruff check --fix $(CODE)
+	$(BIN)/ruff format $(CODE)
+
+clean: ## Remove the virtual environment and everything that was built
+	rm -rf $(VENV) build dist site demo .coverage .mypy_cache .pytest_cache .ruff_cache
+	find src tests examples benchmarks docs -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Stamp files: a second `make` installs nothing unless pyproject.toml has changed.
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer was not found; pass PYTHON=path" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and f"synthray needs Python 3.11 or newer; $(PYTHON) is {v[0]}.{v[1]}. Pass PYTHON=path.")'
+	$(PYTHON) -m venv $(VENV)
+
+$(INSTALLED): pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet -e .
+	@touch $@
+
+# Dependency groups (PEP 735) need pip 25.1.
+$(INSTALLED_DEV): pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet -e . --group dev
+	@touch $@ $(INSTALLED)
