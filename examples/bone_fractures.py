@@ -76,7 +76,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--budget", choices=("epochs", "equal_steps"), default="epochs")
     parser.add_argument("--seeds", type=int, default=1, help="repetitions of every arm")
     parser.add_argument("--positive-class", default="fractured", help="what sensitivity is of")
-    parser.add_argument("--verbose", default="auto")
+    parser.add_argument("--verbose", type=int, default=1, help="0 for no progress bars")
     return parser.parse_args(arguments)
 
 

@@ -74,6 +74,23 @@ def test_a_second_fit_in_another_scale_is_understood() -> None:
         np.testing.assert_allclose(a.numpy(), b.numpy(), atol=1e-3)
 
 
+def test_a_reloaded_model_knows_the_scale_of_floats(tmp_path: Path) -> None:
+    images = bars(8).images / np.float32(255)
+    gan = small()
+    gan.fit(images, epochs=1, verbose=0)
+    gan.save(tmp_path / "gan.keras")
+    back = keras.saving.load_model(tmp_path / "gan.keras")
+    judged = [model.evaluate(images, verbose=0, return_dict=True) for model in (gan, back)]
+    assert judged[0]["d_loss"] == pytest.approx(judged[1]["d_loss"], rel=1e-5)
+
+
+def test_a_new_generator_must_define_its_losses() -> None:
+    gan = small()
+    bare = sr.GAN(gan.generator, gan.discriminator, seed=0)
+    with pytest.raises(NotImplementedError, match="GAN must define losses_from_logits"):
+        bare.compute_loss(y_pred={})
+
+
 @pytest.mark.parametrize(
     ("images", "error", "message"),
     [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -29,8 +28,8 @@ class GAN(SeededModel):
     precision, `steps_per_execution` and distribution as Keras has them.
 
     A new GAN is one subclass: build two networks and pass them to `__init__`, and write
-    `losses`. The generator maps `(n, latent_dim)` to images scaled to `OUTPUT_RANGE`, float32;
-    the discriminator maps such images to logits `(n, 1)`.
+    `losses_from_logits`. The generator maps `(n, latent_dim)` to images scaled to `OUTPUT_RANGE`,
+    float32; the discriminator maps such images to logits `(n, 1)`.
 
     Args:
         generator: Network from latents to images.
@@ -60,9 +59,9 @@ class GAN(SeededModel):
         self._d_loss_tracker = keras.metrics.Mean(name="d_loss")
         self._g_loss_tracker = keras.metrics.Mean(name="g_loss")
         self._float_range = (0.0, 255.0)
+        self._fitting = False
         self.build((None, *self.image_shape))
 
-    @abstractmethod
     def losses_from_logits(self, logits: Logits) -> tuple[Any, Any]:
         """Return the discriminator's and the generator's loss, one value an image each.
 
@@ -70,10 +69,23 @@ class GAN(SeededModel):
             logits: `"real"`, `"fake"` (train the discriminator) and `"generated"` (train the
                 generator), each of shape `(n,)`, float32.
         """
+        raise NotImplementedError(f"{type(self).__name__} must define losses_from_logits.")
 
     def build(self, input_shape: Any = None) -> None:
         """Mark as built; both networks are built when they are made."""
         self.built = True
+
+    def save_own_variables(self, store: Any) -> None:
+        """Save seeds, and the range of float images that the last `fit` found."""
+        super().save_own_variables(store)
+        store["float_range"] = np.asarray(self._float_range)
+
+    def load_own_variables(self, store: Any) -> None:
+        """Restore what `save_own_variables` saved."""
+        super().load_own_variables(store)
+        if not self._fitting:  # a resumed fit has looked at its own images
+            low, high = np.asarray(store["float_range"]).tolist()
+            self._float_range = (low, high)
 
     def call(self, images: Any, training: bool = False) -> Logits:
         """Judge real images and as many new fakes: one forward pass of a training step.
@@ -213,14 +225,18 @@ class GAN(SeededModel):
         if training.own_order is not None:
             callbacks = with_callback(callbacks, OrderByStep(training.own_order))
             shuffle = False
-        return super().fit(
-            training.batches,
-            epochs=epochs,
-            shuffle=shuffle,
-            callbacks=callbacks,
-            validation_data=validation_data,
-            **kwargs,
-        )
+        self._fitting = True
+        try:
+            return super().fit(
+                training.batches,
+                epochs=epochs,
+                shuffle=shuffle,
+                callbacks=callbacks,
+                validation_data=validation_data,
+                **kwargs,
+            )
+        finally:
+            self._fitting = False
 
     def generate(self, latents: ArrayLike, *, batch_size: int = 64) -> NDArray[np.uint8]:
         """Draw the images of given latents.
