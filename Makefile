@@ -53,7 +53,7 @@ backends: $(INSTALLED_DEV) ## Run the backend suite once for each installed Kera
 			continue; \
 		fi; \
 		echo "Keras backend: $$backend"; \
-		KERAS_BACKEND=$$backend $(BIN)/python -m pytest tests -q -m backend || exit 1; \
+		KERAS_BACKEND=$$backend $(BIN)/python -m pytest tests -q -m backend -n $(WORKERS) || exit 1; \
 		tested="$$tested $$backend"; \
 	done; \
 	printf "Keras backends tested:$$tested$$absent\n"

@@ -15,7 +15,7 @@ def main(arguments: list[str] | None = None) -> sr.ComparisonResult:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=1500)
     parser.add_argument("--size", type=int, default=64, help="height and width in pixels")
-    parser.add_argument("--gan-epochs", type=int, default=30)
+    parser.add_argument("--gan-epochs", type=int, default=15)
     parser.add_argument("--epochs", type=int, default=20)
     args = parser.parse_args(arguments)
 
