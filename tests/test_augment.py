@@ -71,6 +71,8 @@ def test_an_image_dataset_stays_one(fitted: sr.SyntheticAugmenter) -> None:
     assert len(fitted.pretrain_dataset(DATA)) == 20
     assert fitted.pretrain_dataset(DATA).synthetic.all()
     assert len(fitted.augment(DATA, ratio=0)) == 20
+    alone = fitted.pretrain_dataset(ratio=0.5)
+    assert (len(alone), alone.synthetic.all()) == (round(0.5 * sum(fitted.n_train_.values())), True)
 
 
 def collect(batches: Any) -> tuple[Any, Any]:

@@ -250,22 +250,24 @@ class SyntheticAugmenter:
 
     def pretrain_dataset(
         self,
-        like: Any,
+        like: Any = None,
         *,
         ratio: float = 1.0,
         value_range: tuple[float, float] | None = None,
         seed: int | None = None,
     ) -> Any:
-        """Return drawn images alone, as the same kind of thing as `like`, for a warm start.
-
-        Train on this first, then on `like` itself.
+        """Return drawn images alone, for a warm start: train on them first, then on real ones.
 
         Args:
-            like: The real training set, as for `augment`.
-            ratio: Drawn images for each real one.
+            like: The real training set, as for `augment`: the same kind of thing comes back. By
+                default an `ImageDataset`.
+            ratio: Drawn images for each real one; without `like`, for each one in training.
             value_range: As for `augment`.
             seed: As for `augment`.
         """
+        if like is None:
+            seed = self.random_state if seed is None else seed
+            return self.sample(round(ratio * sum(self._fitted().n_train_.values())), seed=seed)
         return self._use(like, ratio, value_range, seed, False)
 
     def save(self, folder: str | PathLike[str]) -> None:
