@@ -11,8 +11,9 @@ from scipy import ndimage
 from synthray.datasets._bone_model import Array, Paths
 from synthray.datasets._phantom_draws import Draws
 
-# Linear attenuation at 40 keV in 1/mm, the mean energy of a 60 kV beam for limbs: mass attenuation
-# coefficients and densities of ICRU-44 tissues from NIST (Hubbell and Seltzer, 2004).
+# Linear attenuation at 40 keV in 1/mm, the mean energy of a 60 kV beam for limbs: rounded, close to
+# coefficients times densities of ICRU-44 tissues in the NIST tables (Hubbell and Seltzer, 2004);
+# marrow in its spongy bone lies between muscle and cortex.
 FAT, MUSCLE, CORTEX, MARROW = 0.0228, 0.0285, 0.1278, 0.036
 
 
