@@ -192,8 +192,9 @@ class GAN(SeededModel):
                 ignored: the model learns all images it is given.
             batch_size: Images a step, for arrays and `ImageDataset`; 32 by default.
             epochs: Passes over the images.
-            shuffle: Draw a new order each epoch. For arrays the order depends on the model's seed
-                and on the steps done so far, so that a resumed fit sees what it would have seen.
+            shuffle: Draw a new order each epoch; not of streams such as `tf.data`, which have
+                their own. For arrays the order depends on the model's seed and on the steps done
+                so far, so that a resumed fit sees what it would have seen.
             value_range: Range of float images. By default (0, 1), (-1, 1) or (0, 255), whichever
                 fits the array or the first batch; integers are always 0 to 255.
             callbacks: Keras callbacks.
@@ -225,6 +226,8 @@ class GAN(SeededModel):
         if training.own_order is not None:
             callbacks = with_callback(callbacks, OrderByStep(training.own_order))
             shuffle = False
+        elif not isinstance(x, keras.utils.PyDataset):
+            shuffle = False  # streams have their own order; Keras would warn that it ignores ours
         self._fitting = True
         try:
             return super().fit(
