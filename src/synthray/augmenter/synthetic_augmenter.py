@@ -96,7 +96,8 @@ class SyntheticAugmenter:
 
         Raises:
             ValueError: If images or labels do not fit, a class has no image, or `workdir` holds
-                generators of other data or settings.
+                generators of other images, batch size or `random_state`. The generator's own
+                arguments (such as its width) are not compared: give those another folder.
         """
         data, classes = resampling.as_dataset(X, y)
         empty = [name for name, count in data.class_counts.items() if count == 0]
