@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -53,7 +55,10 @@ def test_fitted_attributes(fitted: sr.SyntheticAugmenter) -> None:
 @pytest.mark.backend
 def test_each_class_is_drawn_by_its_own_generator() -> None:
     augmenter = sr.SyntheticAugmenter(
-        lambda **k: _fast(tiny(**k)), epochs=100, batch_size=16, random_state=0
+        lambda **k: _compiled(tiny(**k), keras.optimizers.Adam(1e-3, beta_1=0.5)),
+        epochs=100,
+        batch_size=16,
+        random_state=0,
     )
     augmenter.fit(bars(64), verbose=0)
     drawn = augmenter.sample({"upright": 20, "lying": 20}, seed=0)
@@ -63,10 +68,8 @@ def test_each_class_is_drawn_by_its_own_generator() -> None:
     assert ((rows > columns) == drawn.labels).mean() > 0.9
 
 
-def _fast(gan: sr.DCGAN) -> sr.DCGAN:
-    import keras
-
-    gan.compile(keras.optimizers.Adam(1e-3, beta_1=0.5))
+def _compiled(gan: sr.DCGAN, optimizer: keras.Optimizer) -> sr.DCGAN:
+    gan.compile(optimizer)
     return gan
 
 
@@ -152,6 +155,148 @@ def test_fit_resample_balances_like_imbalanced_learn() -> None:
     assert X.max() <= 1
     np.testing.assert_array_equal(X[:16], images)
     assert y.tolist()[16:] == ["lying", "lying"]
+
+
+def test_an_unfitted_copy_has_the_arguments_and_nothing_learnt(
+    fitted: sr.SyntheticAugmenter,
+) -> None:
+    class Own(sr.SyntheticAugmenter):
+        def __init__(self, *arguments: Any, note: str = "", **named: Any) -> None:
+            super().__init__(*arguments, **named)
+            self.note = note
+
+    copy = fitted.unfitted_copy(random_state=5)
+    assert vars(copy) == vars(make(random_state=5))
+    assert fitted.random_state == 0
+    assert len(fitted.sample(2)) == 2
+    with pytest.raises(RuntimeError, match="Call fit"):
+        copy.sample(2)
+    own = Own(tiny, note="kept", epochs=7)
+    own.generators_ = {}
+    again = own.unfitted_copy(random_state=None)
+    assert type(again) is Own
+    assert (again.note, again.epochs, again.random_state) == ("kept", 7, None)
+    assert not hasattr(again, "generators_")
+
+
+class _Subclass(sr.SyntheticAugmenter):
+    pass
+
+
+@keras.saving.register_keras_serializable(package="test_augmenter")
+class _OtherDCGAN(sr.DCGAN):
+    pass
+
+
+SHAPE = (16, 16, 1)
+# One change each to what `make` and `tiny` give, and how an error names it.
+OTHER_GENERATORS: dict[str, tuple[Any, str]] = {
+    "width": (
+        functools.partial(sr.DCGAN, width=0.25),
+        r"generator\.config\.width \(0\.125, now 0\.25\)",
+    ),
+    "dtype": (
+        functools.partial(tiny, dtype="mixed_bfloat16"),
+        r"generator\.dtype \('float32', now 'mixed_bfloat16'\)",
+    ),
+    "learning rate": (
+        lambda **k: _compiled(tiny(**k), keras.optimizers.Adam(1e-3)),
+        r"generator\.optimizer\.config\.learning_rate \(0\.0001, now 0\.001\)",
+    ),
+    "class": (
+        functools.partial(_OtherDCGAN, width=0.125),
+        r"generator\.class \('synthray\.\S+DCGAN', now '\S+_OtherDCGAN'\)",
+    ),
+}
+
+
+def test_fingerprints_differ_where_the_images_will() -> None:
+    base = make().fingerprint(SHAPE)
+    same = [
+        make(),
+        make(sampling_strategy="minority"),
+        sr.SyntheticAugmenter(lambda **k: tiny(**k), epochs=1, random_state=0),
+        make(random_state=np.int64(0)),
+        sr.SyntheticAugmenter(
+            functools.partial(tiny, dtype=keras.DTypePolicy("float32")), epochs=1, random_state=0
+        ),
+    ]
+    assert {augmenter.fingerprint(SHAPE) for augmenter in same} == {base}
+    other = [
+        make(epochs=2),
+        make(batch_size=16),
+        make(random_state=1),
+        make(random_state=None),
+        _Subclass(tiny, epochs=1, random_state=0),
+        *(sr.SyntheticAugmenter(g, epochs=1, random_state=0) for g, _ in OTHER_GENERATORS.values()),
+    ]
+    prints = [base, make().fingerprint((24, 16, 1)), *(o.fingerprint(SHAPE) for o in other)]
+    assert len(set(prints)) == len(prints)
+    with pytest.raises(ValueError, match=r"fingerprint\(image_shape="):
+        make().fingerprint()
+
+
+@pytest.mark.backend
+def test_a_fitted_fingerprint_counts_the_weights(
+    fitted: sr.SyntheticAugmenter, tmp_path: Path
+) -> None:
+    before = fitted.fingerprint()
+    assert before != make().fingerprint(SHAPE)
+    assert fitted.fingerprint(image_shape=(64, 64, 3)) == before
+    fitted.save(tmp_path / "augmenter")
+    back = sr.SyntheticAugmenter.load(tmp_path / "augmenter")
+    assert back.fingerprint() == before
+    for name in back.class_names_:
+        variable = back.generators_[name].generator.weights[-1]
+        value = variable.numpy()
+        variable.assign(value + 1)
+        assert back.fingerprint() != before
+        variable.assign(value)
+        assert back.fingerprint() == before
+    back.epochs = 2
+    assert back.fingerprint() != before
+
+
+def test_a_fingerprint_is_the_same_in_another_process() -> None:
+    code = "from test_augmenter import SHAPE, make; print(make().fingerprint(SHAPE))"
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent), "PYTHONHASHSEED": "7"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == make().fingerprint(SHAPE)
+
+
+@keras.saving.register_keras_serializable(package="test_augmenter")
+class _OfNetworks(sr.GAN):
+    """Holds its networks in its config, with the names and seeds that Keras gives them."""
+
+    def get_config(self) -> dict[str, Any]:
+        networks = {"generator": self.generator, "discriminator": self.discriminator}
+        return {k: keras.saving.serialize_keras_object(v) for k, v in networks.items()}
+
+
+def _of_networks(units: int, rate: float, **arguments: Any) -> sr.GAN:
+    latent, image = keras.Input((4,)), keras.Input(SHAPE)
+    hidden = keras.layers.Dense(units, activation="relu")(latent)
+    pixels = keras.layers.Dense(256, activation="sigmoid", dtype=keras.DTypePolicy("float32"))(
+        hidden
+    )
+    flat = keras.layers.Dropout(rate, seed=arguments["seed"])(keras.layers.Flatten()(image))
+    return _OfNetworks(
+        keras.Model(latent, keras.layers.Reshape(SHAPE)(pixels)),
+        keras.Model(image, keras.layers.Dense(1)(flat)),
+        seed=arguments["seed"],
+    )
+
+
+def test_names_that_keras_counts_up_do_not_count() -> None:
+    def of(units: int, rate: float) -> str:
+        generator = functools.partial(_of_networks, units, rate)
+        return sr.SyntheticAugmenter(generator, random_state=0).fingerprint(SHAPE)
+
+    assert of(3, 0.2) == of(3, 0.2)
+    assert len({of(3, 0.2), of(4, 0.2), of(3, 0.3)}) == 3
 
 
 def test_save_and_load(fitted: sr.SyntheticAugmenter, tmp_path: Path) -> None:
@@ -265,3 +410,38 @@ def test_a_killed_fit_goes_on_where_it_was(tmp_path: Path) -> None:
         make(epochs=3, batch_size=8).fit(bars(16), workdir=tmp_path)
     with pytest.raises(ValueError, match="another images_sha256"):
         make(epochs=3, batch_size=4).fit(bars(24, seed=9), workdir=tmp_path)
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that `make` has been fitted in, by a callback that lowers the learning rate."""
+    folder = tmp_path_factory.mktemp("workdir")
+    slower = keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2)
+    make().fit(bars(8), workdir=folder, callbacks=lambda name: [slower], verbose=0)
+    return folder
+
+
+def test_a_learning_rate_that_a_callback_changed_is_no_other_generator(workdir: Path) -> None:
+    resumed = make().fit(bars(8), workdir=workdir, verbose=0)
+    rate = float(resumed.generators_["lying"].optimizer.learning_rate.numpy())
+    assert rate == pytest.approx(5e-5)
+
+
+@pytest.mark.parametrize("change", OTHER_GENERATORS)
+def test_a_workdir_of_another_generator_is_refused(workdir: Path, change: str) -> None:
+    generator, named = OTHER_GENERATORS[change]
+    other = sr.SyntheticAugmenter(generator, epochs=2, random_state=0)
+    with pytest.raises(ValueError, match=rf"another {named}\. Use another workdir, or remove"):
+        other.fit(bars(8), workdir=workdir, verbose=0)
+    with pytest.raises(RuntimeError, match="Call fit"):
+        other.sample(1)
+
+
+def test_a_workdir_of_an_earlier_version_is_refused(workdir: Path, tmp_path: Path) -> None:
+    shutil.copytree(workdir, tmp_path / "old")
+    for file in (tmp_path / "old").glob("*/state.json"):
+        state = json.loads(file.read_text())
+        del state["settings"]["generator"]
+        file.write_text(json.dumps(state))
+    with pytest.raises(ValueError, match=r"earlier version.*record generator.*another workdir"):
+        make().fit(bars(8), workdir=tmp_path / "old", verbose=0)

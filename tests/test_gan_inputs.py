@@ -84,6 +84,16 @@ def test_a_reloaded_model_knows_the_scale_of_floats(tmp_path: Path) -> None:
     assert judged[0]["d_loss"] == pytest.approx(judged[1]["d_loss"], rel=1e-5)
 
 
+def test_files_of_an_earlier_version_are_refused() -> None:
+    gan = small()
+    store: dict[str, Any] = {}
+    gan.save_own_variables(store)
+    small().load_own_variables(store)
+    del store["float_range"]
+    with pytest.raises(ValueError, match=r"earlier version of synthray.*Train the DCGAN anew"):
+        small().load_own_variables(store)
+
+
 def test_a_new_generator_must_define_its_losses() -> None:
     gan = small()
     bare = sr.GAN(gan.generator, gan.discriminator, seed=0)

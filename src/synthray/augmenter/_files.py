@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,21 @@ def sha256(path: Path) -> str:
     """Return the hash of a file's content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def hash_of(settings: Mapping[str, Any], gans: Iterable[GAN] = ()) -> str:
+    """Return one hash of settings (plain JSON values) and of the weights of GANs.
+
+    Weights count in their order, by type, shape and value: their paths hold names that Keras
+    counts up in a process.
+    """
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    for gan in gans:
+        for variable in gan.weights:
+            values = variable.numpy()
+            digest.update(f"{values.dtype}{values.shape}".encode())
+            digest.update(values.tobytes())
+    return digest.hexdigest()
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:

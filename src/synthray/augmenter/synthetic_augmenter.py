@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping
 from os import PathLike
 from typing import Any, Literal, Self
@@ -12,7 +13,12 @@ from numpy.typing import ArrayLike, NDArray
 from synthray._seeds import resolve_seed, spawn_seeds
 from synthray._value_range import ValueRange
 from synthray.augmenter import folders, mixing, resampling
-from synthray.augmenter.checkpoints import Checkpoint
+from synthray.augmenter.checkpoints import (
+    Checkpoint,
+    fingerprint_of,
+    fitted_attributes,
+    steps_to_go,
+)
 from synthray.augmenter.progress import CostEstimate
 from synthray.datasets.image_dataset import ImageDataset
 from synthray.generators.dcgan import DCGAN
@@ -96,8 +102,8 @@ class SyntheticAugmenter:
 
         Raises:
             ValueError: If images or labels do not fit, a class has no image, or `workdir` holds
-                generators of other images, batch size or `random_state`. The generator's own
-                arguments (such as its width) are not compared: give those another folder.
+                generators of other images, batch size or `random_state`, or of another class,
+                other arguments, dtype policy or optimizer; the message names what differs.
         """
         data, classes = resampling.as_dataset(X, y)
         empty = [name for name, count in data.class_counts.items() if count == 0]
@@ -112,22 +118,26 @@ class SyntheticAugmenter:
                 "images: data.select(~data.synthetic)."
             )
         seeds = spawn_seeds(resolve_seed(self.random_state), data.num_classes)
-        self.class_names_ = data.class_names
-        self.classes_ = classes
-        self.image_shape_ = data.image_shape
-        self.n_train_ = data.class_counts
-        self.generators_: dict[str, GAN] = {}
-        self.histories_: dict[str, dict[str, list[float]]] = {}
+        generators = {
+            name: self.generator(image_shape=data.image_shape, seed=seed)
+            for name, seed in zip(data.class_names, seeds, strict=True)
+        }
+        histories = {}
         checkpoints = {
-            name: Checkpoint(workdir, name, part, self.batch_size, self.random_state)
+            name: Checkpoint(
+                workdir, name, part, self.batch_size, self.random_state, generators[name]
+            )
             for name, part in data.by_class().items()
         }
         states = {name: checkpoint.restore() for name, checkpoint in checkpoints.items()}
-        estimate = self._estimate({name: done for name, (_, _, done) in states.items()}, verbose)
-        for (name, part), seed in zip(data.by_class().items(), seeds, strict=True):
-            gan, history, done = states.pop(name)
-            if gan is None:
-                gan = self.generator(image_shape=data.image_shape, seed=seed)
+        steps = steps_to_go(states, data.class_counts, self.epochs, self.batch_size)
+        what = f"Training {len(states)} generators, {steps:,} steps of {self.batch_size} images"
+        estimate = CostEstimate(steps, what, verbose=verbose)
+        for name, part in data.by_class().items():
+            restored, history, done = states.pop(name)
+            if restored is not None:
+                generators[name] = restored
+            gan = generators[name]
             if done < self.epochs:
                 given = [] if callbacks is None else callbacks(name)
                 fitted = gan.fit(
@@ -139,8 +149,14 @@ class SyntheticAugmenter:
                     verbose=verbose,
                 )
                 history = {k: [*history.get(k, []), *v] for k, v in fitted.history.items()}
-            self.generators_[name] = gan
-            self.histories_[name] = history
+            histories[name] = history
+        # Only now: a fit that fails leaves what was there, and is not taken for a fitted one.
+        self.class_names_ = data.class_names
+        self.classes_ = classes
+        self.image_shape_ = data.image_shape
+        self.n_train_ = data.class_counts
+        self.generators_ = generators
+        self.histories_ = histories
         return self
 
     def sample(
@@ -297,6 +313,56 @@ class SyntheticAugmenter:
         augmenter.histories_ = manifest["histories"]
         return augmenter
 
+    def unfitted_copy(self, *, random_state: int | None) -> Self:
+        """Return an unfitted augmenter with the same arguments and another `random_state`.
+
+        As scikit-learn's `clone`, to fit again on other images or with another seed. The copy of an
+        augmenter that was loaded from a folder makes generators with default arguments: files hold
+        the trained generators, not the callable that made them.
+
+        Args:
+            random_state: Seed of the copy; `None` for others each time.
+
+        Examples:
+            >>> import synthray as sr
+            >>> augmenter = sr.SyntheticAugmenter(epochs=3, random_state=0)
+            >>> again = augmenter.unfitted_copy(random_state=1)
+            >>> again.epochs, again.random_state, augmenter.random_state
+            (3, 1, 0)
+        """
+        other = copy.copy(self)
+        for name in fitted_attributes(self):
+            delattr(other, name)
+        other.random_state = random_state
+        return other
+
+    def fingerprint(self, image_shape: tuple[int, int, int] | None = None) -> str:
+        """Return the SHA-256 of what determines the images it will draw.
+
+        Of arguments, generator configuration (class, arguments, dtype policy, optimizer), and
+        weights where fitted: equal for equal ones, in any process, and another where one of these
+        differs. `sampling_strategy` does not count: it says how many images, not which. With
+        `random_state=None`, unfitted ones of equal fingerprints draw other images each time.
+
+        Args:
+            image_shape: Height, width and channels that the generators will draw; needed before
+                `fit`, ignored after.
+
+        Raises:
+            ValueError: If it has not been fitted and no `image_shape` is given.
+            NotImplementedError: If the generator has no `get_config`, which Keras asks of models
+                whose arguments it cannot record by itself.
+
+        Examples:
+            >>> import synthray as sr
+            >>> one, same, other = (sr.SyntheticAugmenter(random_state=s) for s in (0, 0, 1))
+            >>> one.fingerprint((16, 16, 1)) == same.fingerprint((16, 16, 1))
+            True
+            >>> one.fingerprint((16, 16, 1)) == other.fingerprint((16, 16, 1))
+            False
+        """
+        return fingerprint_of(self, image_shape)
+
     def sample_to_folder(
         self,
         path: str | PathLike[str],
@@ -344,20 +410,6 @@ class SyntheticAugmenter:
         return mixing.use(
             dataset, draw, self.classes_, value_range=value_range, seed=seed, keep_real=keep_real
         )
-
-    def _estimate(self, done: Mapping[str, int], verbose: Any) -> CostEstimate:
-        for name, epochs in done.items():
-            if epochs > self.epochs:
-                raise ValueError(
-                    f"The workdir holds a generator of {name!r} trained for {epochs} epochs, more "
-                    f"than the {self.epochs} asked for. Raise epochs, or use another workdir."
-                )
-        steps = sum(
-            (self.epochs - done[name]) * -(-count // self.batch_size)
-            for name, count in self.n_train_.items()
-        )
-        what = f"Training {len(done)} generators, {steps:,} steps of {self.batch_size} images"
-        return CostEstimate(steps, what, verbose=verbose)
 
     def _fitted(self) -> Self:
         if not hasattr(self, "generators_"):

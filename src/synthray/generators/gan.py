@@ -81,7 +81,17 @@ class GAN(SeededModel):
         store["float_range"] = np.asarray(self._float_range)
 
     def load_own_variables(self, store: Any) -> None:
-        """Restore what `save_own_variables` saved."""
+        """Restore what `save_own_variables` saved.
+
+        Raises:
+            ValueError: If the file lacks it, as files of earlier versions do.
+        """
+        if "float_range" not in store:
+            raise ValueError(
+                "The file was written by an earlier version of synthray: it holds no "
+                "'float_range', the range of float images that this version saves. Train the "
+                f"{type(self).__name__} anew and save it."
+            )
         super().load_own_variables(store)
         if not self._fitting:  # a resumed fit has looked at its own images
             low, high = np.asarray(store["float_range"]).tolist()
