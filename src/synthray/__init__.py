@@ -1,15 +1,17 @@
 """Generative models for small labelled sets of medical images, and proof of what they add."""
 
 from synthray._version import __version__
+from synthray.audit.duplicates import find_duplicates
+from synthray.audit.leakage import LeakageReport, audit_leakage
 from synthray.augmenter.synthetic_augmenter import SyntheticAugmenter
 from synthray.classifiers.fracture_classifier import FractureClassifier
 from synthray.comparison.affine import RandomAffine
-from synthray.comparison.arms import ARMS, Arm, Phase
+from synthray.comparison.arms import ARMS, CONTROLS, Arm, Phase
 from synthray.comparison.augmentation import classic_augmentation
-from synthray.comparison.leaks import LeakCheck
 from synthray.comparison.metrics import Scores
 from synthray.comparison.result import ArmRun, ComparisonResult
 from synthray.comparison.runner import run_comparison
+from synthray.comparison.verdicts import Difference, Interval, Statistics
 from synthray.datasets.image_dataset import ImageDataset, SkippedFile
 from synthray.datasets.image_folder import load_image_folder
 from synthray.datasets.medmnist import load_medmnist
@@ -20,22 +22,28 @@ from synthray.generators.gan import GAN
 
 __all__ = [
     "ARMS",
+    "CONTROLS",
     "DCGAN",
     "GAN",
     "Arm",
     "ArmRun",
     "ComparisonResult",
+    "Difference",
     "FractureClassifier",
     "ImageDataset",
-    "LeakCheck",
+    "Interval",
+    "LeakageReport",
     "Phase",
     "RandomAffine",
     "SampleGrid",
     "Scores",
     "SkippedFile",
+    "Statistics",
     "SyntheticAugmenter",
     "__version__",
+    "audit_leakage",
     "classic_augmentation",
+    "find_duplicates",
     "load_image_folder",
     "load_medmnist",
     "make_phantoms",

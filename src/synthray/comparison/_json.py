@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synthray.comparison.leaks import LeakCheck
+from synthray.audit.leakage import LeakageReport
 from synthray.comparison.metrics import Scores
 
 if TYPE_CHECKING:
     from synthray.comparison.result import ArmRun, ComparisonResult
 
-_FORMAT = {"format": "synthray.ComparisonResult", "format_version": 1}
+_FORMAT = {"format": "synthray.ComparisonResult", "format_version": 2}
 
 
 def encode(result: ComparisonResult) -> dict[str, Any]:
@@ -27,24 +27,29 @@ def encode(result: ComparisonResult) -> dict[str, Any]:
         **_FORMAT,
         "class_names": list(result.class_names),
         "positive_class": result.positive_class,
-        "leak": asdict(result.leak),
+        "leak": None if result.leak is None else result.leak.to_dict(),
         "settings": dict(result.settings),
         "versions": dict(result.versions),
         "labels": result.labels.tolist(),
         "names": None if result.names is None else result.names.tolist(),
         "groups": None if result.groups is None else result.groups.tolist(),
-        "runs": [
-            {
-                "arm": run.arm,
-                "seed": run.seed,
-                "scores": asdict(run.scores),
-                "history": {k: [_finite(x) for x in v] for k, v in run.history.items()},
-                "probabilities": [_shortest(row) for row in run.probabilities],
-                "phase_steps": list(run.phase_steps),
-                "seconds": run.seconds,
-            }
-            for run in result.runs
-        ],
+        "folds": result.folds.tolist(),
+        "runs": [encode_run(run) for run in result.runs],
+    }
+
+
+def encode_run(run: ArmRun) -> dict[str, Any]:
+    """Return one fit as JSON-ready values."""
+    return {
+        "arm": run.arm,
+        "seed": run.seed,
+        "fold": run.fold,
+        "scores": asdict(run.scores),
+        "history": {k: [_finite(x) for x in v] for k, v in run.history.items()},
+        "probabilities": [_shortest(row) for row in run.probabilities],
+        "phase_steps": list(run.phase_steps),
+        "steps_per_entry": run.steps_per_entry,
+        "seconds": run.seconds,
     }
 
 
@@ -85,22 +90,30 @@ def _decode(values: dict[str, Any]) -> dict[str, Any]:
     for name, column in columns.items():
         if column is not None and column.shape != (n,):
             raise ValueError(f"expected {n} {name}, got {column.shape}")
-    runs = tuple(_decode_run(run, (n, k)) for run in values["runs"])
+    folds = np.asarray(values["folds"], np.int64)
+    if folds.shape != (n,):
+        raise ValueError(f"expected {n} folds, got {folds.shape}")
+    runs = tuple(
+        decode_run(run, (int(np.count_nonzero(folds == run["fold"])), k)) for run in values["runs"]
+    )
     if not runs:
         raise ValueError("there is no run")
+    leak = values["leak"]
     return {
         **columns,
         "labels": labels,
+        "folds": folds,
         "class_names": tuple(values["class_names"]),
         "positive_class": values["positive_class"],
-        "leak": LeakCheck(**values["leak"]),
+        "leak": None if leak is None else LeakageReport.from_dict(leak),
         "settings": dict(values["settings"]),
         "versions": dict(values["versions"]),
         "runs": runs,
     }
 
 
-def _decode_run(run: dict[str, Any], shape: tuple[int, int]) -> ArmRun:
+def decode_run(run: dict[str, Any], shape: tuple[int, int]) -> ArmRun:
+    """Return the fit of what `encode_run` gave, checked for its number of images and classes."""
     from synthray.comparison.result import ArmRun
 
     probabilities = np.asarray(run["probabilities"], np.float32)  # None becomes NaN
@@ -113,10 +126,12 @@ def _decode_run(run: dict[str, Any], shape: tuple[int, int]) -> ArmRun:
     return ArmRun(
         arm=str(run["arm"]),
         seed=int(run["seed"]),
+        fold=int(run["fold"]),
         scores=Scores(**run["scores"]),
         history=history,
         probabilities=probabilities,
         phase_steps=tuple(int(steps) for steps in run["phase_steps"]),
+        steps_per_entry=int(run["steps_per_entry"]),
         seconds=float(run["seconds"]),
     )
 

@@ -7,15 +7,17 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+
 from synthray.datasets.image_dataset import ImageDataset
 
 Source = (
-    Literal["real", "synthetic", "mixed"]
+    Literal["real", "synthetic", "mixed", "copies", "duplicated"]
     | Callable[[ImageDataset, ImageDataset | None], ImageDataset]
 )
 Budget = Literal["equal_steps", "epochs"]
 
-_SOURCES = ("real", "synthetic", "mixed")
+_SOURCES = ("real", "synthetic", "mixed", "copies", "duplicated")
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,8 @@ class Phase:
 
     Attributes:
         source: `"real"` for the training set, `"synthetic"` for drawn images, `"mixed"` for both
+            together. For controls: `"copies"` for real images repeated until there are as many of
+            each class as there are drawn ones, `"duplicated"` for the training set and those copies
             together. Or a function `(train, synthetic) -> ImageDataset`, where `synthetic` is
             `None` in a comparison without an augmenter.
         augment: Whether images pass through the comparison's `augmentation`.
@@ -49,8 +53,20 @@ class Phase:
 
     @property
     def needs_synthetic(self) -> bool:
-        """Whether the phase cannot do without drawn images."""
-        return self.source in ("synthetic", "mixed")
+        """Whether the phase cannot do without drawn images, or without knowing how many."""
+        return not callable(self.source) and self.source != "real"
+
+    @property
+    def uses_synthetic(self) -> bool:
+        """Whether drawn images change what the phase trains on."""
+        return callable(self.source) or self.needs_synthetic
+
+    def planned_size(self, n_real: int, n_drawn: int) -> int:
+        """Return how many images the phase has; a function is taken to return all."""
+        sizes = {"real": n_real, "synthetic": n_drawn, "copies": n_drawn}
+        return (
+            n_real + n_drawn if callable(self.source) else sizes.get(self.source, n_real + n_drawn)
+        )
 
     def data(self, train: ImageDataset, synthetic: ImageDataset | None) -> ImageDataset:
         """Return the images of this phase."""
@@ -65,7 +81,12 @@ class Phase:
             return made
         if synthetic is None or self.source == "real":
             return train
-        return synthetic if self.source == "synthetic" else train.concatenate(synthetic)
+        if self.source == "synthetic":
+            return synthetic
+        if self.source == "mixed":
+            return train.concatenate(synthetic)
+        copies = _copies(train, synthetic)
+        return copies if self.source == "copies" else train.concatenate(copies)
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-ready values; a function by its name."""
@@ -116,6 +137,11 @@ class Arm:
         """Whether the arm cannot do without drawn images."""
         return any(phase.needs_synthetic for phase in self)
 
+    @property
+    def uses_synthetic(self) -> bool:
+        """Whether drawn images change what the arm trains on."""
+        return any(phase.uses_synthetic for phase in self)
+
     def steps(self, sizes: Sequence[int], *, total: int, epochs: int, budget: Budget) -> list[int]:
         """Return the gradient steps of each phase.
 
@@ -153,6 +179,32 @@ ARMS: dict[str, Arm] = {
 """The four arms of the experiment: the training set as it is; classic augmentation; synthetic and
 original images together; synthetic images first, then original ones."""
 
+CONTROLS: dict[str, Arm] = {
+    arm.name: arm
+    for arm in (
+        Arm("duplicated", Phase("duplicated")),
+        Arm("real_warm_start", [Phase("copies", share=0.5), Phase("real", share=0.5)]),
+        Arm("augmented_synthetic", Phase("mixed", augment=True)),
+        Arm(
+            "augmented_warm_start",
+            [Phase("synthetic", augment=True, share=0.5), Phase("real", augment=True, share=0.5)],
+        ),
+    )
+}
+"""Arms that tell what an effect is owed to. `duplicated` is `synthetic` with copies of real images
+in place of drawn ones; `real_warm_start` is `warm_start` with them, step for step: what these gain
+over `original`, more steps have gained. `augmented_synthetic` and `augmented_warm_start` add
+classic augmentation, to be set beside `augmented`."""
+
+
+def _copies(train: ImageDataset, synthetic: ImageDataset) -> ImageDataset:
+    """Return real images, each class repeated in turn until there are as many as drawn ones."""
+    index = [
+        np.resize(np.flatnonzero(train.labels == label), count)
+        for label, count in enumerate(synthetic.class_counts.values())
+    ]
+    return train.select(np.concatenate(index))
+
 
 def resolve_arms(arms: Iterable[Arm | str]) -> list[Arm]:
     """Return the arms of names and `Arm` objects.
@@ -164,9 +216,10 @@ def resolve_arms(arms: Iterable[Arm | str]) -> list[Arm]:
         arms = (arms,)
     found = []
     for arm in arms:
-        if not isinstance(arm, Arm) and arm not in ARMS:
-            raise ValueError(f"arms must be Arm objects or names of {list(ARMS)}, got {arm!r}.")
-        found.append(arm if isinstance(arm, Arm) else ARMS[arm])
+        known = {**ARMS, **CONTROLS}
+        if not isinstance(arm, Arm) and arm not in known:
+            raise ValueError(f"arms must be Arm objects or names of {list(known)}, got {arm!r}.")
+        found.append(arm if isinstance(arm, Arm) else known[arm])
     names = [arm.name for arm in found]
     if not names or len(set(names)) != len(names):
         raise ValueError(f"Expected one or more arms with different names, got {names}.")

@@ -77,17 +77,21 @@ class BatchAugmentation:
                 "augmentation must be a Keras layer or a function of a batch of images, got "
                 f"{type(transform).__name__}."
             )
-        self._transform = transform
+        self.transform = transform
         self._batch_size = batch_size
         self._compiled: Any = None
         if not isinstance(transform, keras.Layer):
             self._takes_seed = "seed" in inspect.signature(transform).parameters
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the compiled function, which each process makes for itself."""
+        return {**self.__dict__, "_compiled": None}
+
     @property
     def name(self) -> str:
         """The name of the layer or function, for the record."""
-        fallback = getattr(self._transform, "__qualname__", type(self._transform).__name__)
-        return str(getattr(self._transform, "name", fallback))
+        fallback = getattr(self.transform, "__qualname__", type(self.transform).__name__)
+        return str(getattr(self.transform, "name", fallback))
 
     def __call__(self, images: Images, seed: int, step: int) -> Images:
         """Return changed images.
@@ -95,13 +99,13 @@ class BatchAugmentation:
         Raises:
             ValueError: If their shape has changed.
         """
-        if isinstance(self._transform, keras.Layer):
+        if isinstance(self.transform, keras.Layer):
             changed = self._call_layer(images, seed, step)
         elif self._takes_seed:
             step_seed = int(np.random.SeedSequence([seed, step]).generate_state(1)[0])
-            changed = self._transform(images, seed=step_seed >> 1)
+            changed = self.transform(images, seed=step_seed >> 1)
         else:
-            changed = self._transform(images)
+            changed = self.transform(images)
         changed = np.asarray(ops.convert_to_numpy(changed), np.float32)
         if changed.shape != images.shape:
             raise ValueError(
@@ -111,13 +115,13 @@ class BatchAugmentation:
 
     def _call_layer(self, images: Images, seed: int, step: int) -> Any:
         if self._compiled is None:
-            self._compiled = _compile(self._transform, images[:1])
+            self._compiled = _compile(self.transform, images[:1])
         n = len(images)
         if n < self._batch_size:
             filler = np.zeros((self._batch_size - n, *images.shape[1:]), np.float32)
             images = np.concatenate([images, filler])
         states = []
-        variables = self._transform.non_trainable_variables
+        variables = self.transform.non_trainable_variables
         for variable, own_seed in zip(variables, spawn_seeds(seed, len(variables)), strict=True):
             value = ops.convert_to_numpy(variable.value)
             if variable.name == "seed_generator_state":

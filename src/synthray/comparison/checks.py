@@ -50,6 +50,33 @@ def check_data(
         )
 
 
+def check_validation(
+    validation: ImageDataset | float | None, data: ImageDataset, *, with_folds: bool
+) -> None:
+    """Raise where validation images cannot be had.
+
+    Raises:
+        TypeError: If it is neither a share nor a data set.
+        ValueError: If it does not fit.
+    """
+    if validation is None:
+        return
+    if isinstance(validation, ImageDataset):
+        if with_folds:
+            raise ValueError(
+                "With folds, validation images come out of the training side of each: pass a "
+                "share, such as validation=0.15."
+            )
+        check_data(data, data, validation)
+    elif not isinstance(validation, float):
+        raise TypeError(
+            "validation must be an ImageDataset or a share of the training images such as 0.15, "
+            f"got {type(validation).__name__}."
+        )
+    elif not 0.0 < validation < 1.0:
+        raise ValueError(f"validation must be a share between 0 and 1, got {validation}.")
+
+
 def checked_seeds(seeds: Iterable[int]) -> list[int]:
     """Return the seeds as a list.
 

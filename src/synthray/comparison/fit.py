@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -69,20 +68,22 @@ class Bench:
             budget=self.budget,
         )
 
-    def fit(self, arm: Arm, seed: int, *, callbacks: list[Any], verbose: Any) -> ArmRun:
-        """Train and judge; `Warns` where training diverged."""
+    def fit(
+        self, arm: Arm, seed: int, fold: int = 0, *, callbacks: list[Any], verbose: Any
+    ) -> ArmRun:
+        """Train and judge; where training diverged, scores are `None`."""
         start = time.perf_counter()
         model = self.factory(seed)
         steps = self.phase_steps(arm)
         phases: list[PhaseStream] = []
         for phase, data, count in zip(arm, self.data[arm.name], steps, strict=True):
-            batches = self._batches(model, data, self.batch_size, self.class_weight, seed)
+            batches = self.batches(model, data, self.batch_size, self.class_weight, seed)
             first = phases[-1].next_pass if phases else 0
             augment = self.augment if phase.augment else None
             phases.append(PhaseStream(batches, count, first, augment, seed))
         judged = None
         if self.validation is not None:
-            judged = self._batches(model, self.validation, _JUDGED_AT_ONCE)
+            judged = self.batches(model, self.validation, _JUDGED_AT_ONCE)
         history = fit_phases(
             model,
             phases,
@@ -94,24 +95,19 @@ class Bench:
         probabilities = predict(model, self.test.images)
         probabilities.flags.writeable = False
         scores = score(probabilities, self.test.labels, positive_class=self.positive)
-        if scores.accuracy is None:
-            warnings.warn(
-                f"Arm {arm.name!r} with seed {seed} diverged: its predictions are not finite, and "
-                "it has no scores. Lower the learning rate.",
-                UserWarning,
-                stacklevel=3,
-            )
         return ArmRun(
             arm=arm.name,
             seed=seed,
+            fold=fold,
             scores=scores,
             history={name: tuple(values) for name, values in history.items()},
             probabilities=probabilities,
             phase_steps=tuple(steps),
+            steps_per_entry=self.epoch_steps,
             seconds=round(time.perf_counter() - start, 3),
         )
 
-    def _batches(
+    def batches(
         self,
         model: Any,
         data: ImageDataset,
@@ -119,6 +115,7 @@ class Bench:
         class_weight: ClassWeight = None,
         seed: int | None = None,
     ) -> FloatBatches:
+        """Return batches as a classifier takes them, shuffled where there is a seed."""
         arrays = [data.images, labels_for(model, data.labels, data.num_classes)]
         if class_weight is not None:
             arrays.append(image_weights(data.labels, data.num_classes, class_weight))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import random
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,11 +15,13 @@ from keras import ops
 from numpy.typing import NDArray
 
 from synthray._backend import resolve_jit_compile
-from synthray.classifiers.fracture_classifier import wants_one_hot
+from synthray.classifiers.fracture_classifier import FractureClassifier, wants_one_hot
+from synthray.comparison.fingerprint import compiled_digest
 from synthray.datasets.image_dataset import ImageDataset
 
 _TOLERANCE = 1e-3
 _PREDICTED_AT_ONCE = 128
+_SEEDING = threading.Lock()  # the states are the process', and an executor may have threads
 
 
 class ClassifierFactory:
@@ -39,21 +42,34 @@ class ClassifierFactory:
                 "classifier must be a function that makes a new Keras model for each fit, got "
                 f"{type(make).__name__}. Write classifier=lambda: build_my_model()."
             )
-        self._make = make
+        self.make = make
         self._num_classes = data.num_classes
         self._image_shape = data.image_shape
         self._named = _named_parameters(make)
         self._steps_per_execution = steps_per_execution
         self._last: Any = None
+        self._kept = _Kept()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out models, which need not travel to other processes."""
+        return {**self.__dict__, "_last": None, "_kept": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Begin without models."""
+        self.__dict__.update({**state, "_kept": _Kept()})
 
     @property
     def name(self) -> str:
         """The function's name, for the record."""
-        make = getattr(self._make, "func", self._make)  # of a functools.partial
+        make = getattr(self.make, "func", self.make)  # of a functools.partial
         return str(getattr(make, "__qualname__", type(make).__name__))
 
     def __call__(self, seed: int) -> Any:
-        """Make a classifier.
+        """Make a classifier, ready to fit.
+
+        One that was compiled and trained before is given the values of a fresh one where the two
+        are alike in all but those: to trace a training step again costs seconds. So of two models
+        made in the same thread, only the last is of use.
 
         Raises:
             TypeError: If it is not a Keras model.
@@ -66,7 +82,7 @@ class ClassifierFactory:
             "seed": seed,
         }
         with _seeded(seed):
-            model = self._make(**{k: v for k, v in arguments.items() if k in self._named})
+            model = self.make(**{k: v for k, v in arguments.items() if k in self._named})
             if not isinstance(model, keras.Model):
                 raise TypeError(
                     f"classifier must return a keras.Model, got {type(model).__name__}."
@@ -86,7 +102,17 @@ class ClassifierFactory:
                 steps_per_execution=self._steps_per_execution,
                 jit_compile=resolve_jit_compile("auto"),
             )
-        return model
+        return self._reused(model)
+
+    def _reused(self, fresh: Any) -> Any:
+        plan = _plan(fresh)
+        kept, its_plan = getattr(self._kept, "model", None), getattr(self._kept, "plan", None)
+        if plan is None or plan != its_plan:
+            self._kept.model, self._kept.plan = fresh, plan
+            return fresh
+        for variable, value in zip(_state(kept), _state(fresh), strict=True):
+            variable.assign(value)
+        return kept
 
     def _outputs(self, model: Any) -> int:
         blank = np.zeros((1, *self._image_shape), np.float32)
@@ -99,6 +125,28 @@ class ClassifierFactory:
             f"For {k} classes the classifier's output must be {wanted}; it has shape "
             f"{('n', *shape[1:])}."
         )
+
+
+class _Kept(threading.local):
+    """The model that a thread trained last."""
+
+
+def _plan(model: Any) -> str | None:
+    """Return the digest of all but a model's values; `None` where it may hold more than those."""
+    # Keras' own kinds are Sequential and Functional, which has no public name.
+    kind = type(model)
+    known = kind is FractureClassifier or kind.__module__.startswith("keras.")
+    if not known or type(model).train_step is not keras.Model.train_step:
+        return None
+    try:
+        return compiled_digest(model)
+    except (TypeError, NotImplementedError):  # a loss or layer that cannot be told from another
+        return None
+
+
+def _state(model: Any) -> list[Any]:
+    model.optimizer.build(model.trainable_variables)
+    return [*model.variables, *model.optimizer.variables]
 
 
 def labels_for(model: Any, labels: NDArray[np.int64], num_classes: int) -> NDArray[Any]:
@@ -150,11 +198,12 @@ def _named_parameters(make: Callable[..., Any]) -> set[str]:
 @contextlib.contextmanager
 def _seeded(seed: int) -> Iterator[None]:
     """Seed what Keras and NumPy draw default seeds from, and put it back afterwards."""
-    python_state, numpy_state = random.getstate(), np.random.get_state()
-    random.seed(seed)
-    np.random.seed(seed)
-    try:
-        yield
-    finally:
-        random.setstate(python_state)
-        np.random.set_state(numpy_state)
+    with _SEEDING:
+        python_state, numpy_state = random.getstate(), np.random.get_state()
+        random.seed(seed)
+        np.random.seed(seed)
+        try:
+            yield
+        finally:
+            random.setstate(python_state)
+            np.random.set_state(numpy_state)

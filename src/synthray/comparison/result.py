@@ -1,44 +1,55 @@
-"""`ComparisonResult`: what a comparison found, frozen, as a table, a file and figures."""
+"""`ComparisonResult`: what a comparison found, frozen, as a table, a file, a page and figures."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from synthray.audit.leakage import LeakageReport
 from synthray.comparison import _json, plots, table
-from synthray.comparison.leaks import LeakCheck
 from synthray.comparison.metrics import Scores
+from synthray.comparison.pictures import Pictures
+from synthray.comparison.resampling import Resampled, resample
+from synthray.comparison.statistics import compare_arms
+from synthray.comparison.verdicts import Statistics
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class ArmRun:
-    """One fit: an arm with a seed.
+    """One fit: an arm with a seed, on one fold.
 
     Attributes:
         arm: Name of the arm.
         seed: The seed.
-        scores: How well it did on the test images.
-        history: Training metrics, name to one value for each `ceil(n_train / batch_size)` steps
-            (the last may stand for fewer).
-        probabilities: Of each class for each test image, float32, shape `(n_test, num_classes)`.
+        fold: The fold whose images judged it; 0 where there is one test set.
+        scores: How well it did on the test images of its fold.
+        history: Training metrics, name to one value for each `steps_per_entry` steps (the last may
+            stand for fewer).
+        probabilities: Of each class for each test image of the fold, float32, shape
+            `(n_test, num_classes)`.
         phase_steps: Gradient steps of each phase.
+        steps_per_entry: Steps of one pass over the training images.
         seconds: Duration of the fit.
     """
 
     arm: str
     seed: int
+    fold: int = 0
     scores: Scores
     history: Mapping[str, tuple[float, ...]]
     probabilities: NDArray[np.float32]
     phase_steps: tuple[int, ...]
+    steps_per_entry: int
     seconds: float
 
     @property
@@ -47,32 +58,40 @@ class ArmRun:
         return sum(self.phase_steps)
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class ComparisonResult:
-    """What `run_comparison` found. `print` shows a table.
+    """What `run_comparison` found. `print` shows a table and verdicts.
+
+    Every image that judges is held once: those of the test set or, with folds, all images.
 
     Attributes:
-        runs: One `ArmRun` for each seed and arm.
-        labels: True classes of the test images, shape `(n_test,)`.
-        names: Names of the test images, shape `(n_test,)`, or `None`.
-        groups: Groups of the test images, shape `(n_test,)`, or `None`.
+        runs: One `ArmRun` for each fold, seed and arm.
+        labels: True classes of the judging images, shape `(n,)`.
+        folds: The fold in which each image judges, shape `(n,)`; zeros where there is one test set.
+        names: Names of the judging images, shape `(n,)`, or `None`.
+        groups: Their groups, shape `(n,)`: what was given joined with the duplicates that the audit
+            found; or `None`.
         class_names: Names of the classes, in label order.
         positive_class: Name of the class whose recall is the sensitivity; `None` for more than
             two classes, where sensitivity and specificity are means over classes.
-        leak: Test images that are known from training.
+        leak: What the audit found between training and test images; `None` where it was off.
         settings: The arguments of the comparison and where the images came from.
         versions: Versions of what computed it.
+        pictures: A few images for the report, real, drawn and leaked. They are in memory only:
+            `save` leaves patients' images out.
     """
 
     runs: tuple[ArmRun, ...]
     labels: NDArray[np.int64]
+    folds: NDArray[np.int64]
     names: NDArray[np.str_] | None
     groups: NDArray[Any] | None
     class_names: tuple[str, ...]
     positive_class: str | None
-    leak: LeakCheck
+    leak: LeakageReport | None
     settings: Mapping[str, Any]
     versions: Mapping[str, str]
+    pictures: Pictures | None = None
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -84,20 +103,85 @@ class ComparisonResult:
         """The seeds, in order."""
         return tuple(dict.fromkeys(run.seed for run in self.runs))
 
+    @property
+    def n_folds(self) -> int:
+        """Number of folds; 1 where there is one test set."""
+        return len(np.unique(self.folds))
+
     def __getitem__(self, arm: str) -> tuple[ArmRun, ...]:
-        """Return the runs of an arm, one a seed."""
+        """Return the runs of an arm, one a fold and seed."""
         found = tuple(run for run in self.runs if run.arm == arm)
         if not found:
             raise KeyError(f"{arm!r} is none of the arms {list(self.arms)}")
         return found
 
     def scores(self, arm: str) -> dict[str, NDArray[np.float64]]:
-        """Return the scores of an arm by name, one value a seed; NaN where one is not defined."""
+        """Return the scores of an arm by name, one value a run; NaN where one is not defined."""
         runs = [asdict(run.scores) for run in self[arm]]
         return {name: np.asarray([run[name] for run in runs], np.float64) for name in runs[0]}
 
+    def probabilities(self, arm: str) -> NDArray[np.float32]:
+        """Return what an arm predicted for every judging image: `(n_seeds, n, num_classes)`.
+
+        Each image was judged by the classifier of its fold, which was not trained on it.
+        """
+        shape = (len(self.seeds), len(self.labels), len(self.class_names))
+        pooled = np.full(shape, np.nan, np.float32)
+        for run in self[arm]:
+            pooled[self.seeds.index(run.seed), self.folds == run.fold] = run.probabilities
+        return pooled
+
+    def statistics(
+        self, *, metric: str = "balanced_accuracy", baseline: str | None = None
+    ) -> Statistics:
+        """Compare every arm with the baseline: intervals, tests, verdicts.
+
+        Args:
+            metric: A score of [`Scores`][synthray.Scores] that the verdicts are about.
+            baseline: The arm to compare with; by default `"original"`, else the first arm.
+
+        Raises:
+            ValueError: If there is no such metric or arm.
+        """
+        key = (metric, baseline)
+        if key not in self._compared:
+            self._compared[key] = compare_arms(
+                {arm: self.probabilities(arm) for arm in self.arms},
+                self.labels,
+                groups=self.groups,
+                folds=self.folds,
+                baseline=baseline,
+                metric=metric,
+                positive_class=self._positive,
+                resampled=self._resampled,
+            )
+        return self._compared[key]
+
+    @property
+    def _positive(self) -> int:
+        return 1 if self.positive_class is None else self.class_names.index(self.positive_class)
+
+    @cached_property
+    def _compared(self) -> dict[Any, Statistics]:
+        return {}
+
+    @cached_property
+    def _resampled(self) -> Resampled:
+        """The draws that all metrics share."""
+        n = len(self.labels)
+        groups = np.arange(n) if self.groups is None else self.groups
+        return resample(
+            {arm: self.probabilities(arm) for arm in self.arms},
+            self.labels,
+            np.unique(groups, return_inverse=True)[1],
+            self.folds,
+            positive_class=self._positive,
+            n_resamples=2000,
+            seed=0,
+        )
+
     def __str__(self) -> str:
-        """Return a table of the arms, and what must be known to read it."""
+        """Return a table of the arms, the verdicts, and what must be known to read them."""
         return table.render(self)
 
     def __repr__(self) -> str:
@@ -105,11 +189,11 @@ class ComparisonResult:
         return str(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as JSON-ready values; what is not finite becomes `None`."""
+        """Return all but pictures as JSON-ready values; what is not finite becomes `None`."""
         return _json.encode(self)
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write everything to a JSON file."""
+        """Write everything but pictures to a JSON file."""
         _json.write(self.to_dict(), path)
 
     @classmethod
@@ -121,10 +205,43 @@ class ComparisonResult:
         """
         return cls(**_json.read(path))
 
+    def to_markdown(self, *, metric: str = "balanced_accuracy", baseline: str | None = None) -> str:
+        """Return the table with intervals and verdicts in Markdown, for papers and notes."""
+        return table.markdown(self, metric=metric, baseline=baseline)
+
+    def to_html(
+        self,
+        path: str | PathLike[str],
+        *,
+        metric: str = "balanced_accuracy",
+        baseline: str | None = None,
+    ) -> None:
+        """Write one self-contained page: verdicts, intervals, curves, the leak audit, pictures.
+
+        Args:
+            path: The file. It needs no network and no other file.
+            metric: As in `statistics`.
+            baseline: As in `statistics`.
+        """
+        from synthray.comparison.report import page
+
+        text = page.render(self, metric=metric, baseline=baseline)
+        Path(path).write_text(text, encoding="utf-8")
+
     def plot_accuracy(self) -> Figure:
-        """Draw the accuracy of each arm as a bar; with several seeds, each seed as a dot."""
+        """Draw the accuracy of each arm as a bar; with several runs, each run as a dot."""
         return plots.accuracy_bars(self)
 
     def plot_histories(self) -> Figure:
-        """Draw the curves of each arm: a column an arm, a row a metric, a line a seed."""
+        """Draw the curves of each arm: a column an arm, a row a metric, a line a run."""
         return plots.history_curves(self)
+
+    def plot_differences(
+        self, *, metric: str = "balanced_accuracy", baseline: str | None = None
+    ) -> Figure:
+        """Draw each arm's difference from the baseline with its interval (a forest plot)."""
+        return plots.forest(self, metric=metric, baseline=baseline)
+
+    def plot_calibration(self) -> Figure:
+        """Draw how often the positive class is true where it is given so much probability."""
+        return plots.calibration(self)

@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import logging
 import platform
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Executor
 from importlib.metadata import version
+from os import PathLike
 from typing import Any, get_args
 
 import keras
 
 from synthray._version import __version__
 from synthray.classifiers.fracture_classifier import FractureClassifier
+from synthray.comparison import cost, execution
+from synthray.comparison import protocol as protocols
 from synthray.comparison import synthetic as drawn_images
-from synthray.comparison.arms import ARMS, Arm, Budget, Phase, resolve_arms
+from synthray.comparison.arms import ARMS, Arm, Budget, resolve_arms
 from synthray.comparison.augmentation import BatchAugmentation, classic_augmentation
-from synthray.comparison.checks import check_data, checked_seeds, positive_label
-from synthray.comparison.fit import Bench, ClassWeight, image_weights
-from synthray.comparison.leaks import check_leaks
+from synthray.comparison.cells import Cell, CellResult, Recipe, describe
+from synthray.comparison.checks import check_data, check_validation, checked_seeds, positive_label
+from synthray.comparison.fit import ClassWeight, image_weights
 from synthray.comparison.models import ClassifierFactory
-from synthray.comparison.result import ComparisonResult
+from synthray.comparison.pictures import Pictures, examples
+from synthray.comparison.protocol import Audit, Judging, Protocol
+from synthray.comparison.result import ArmRun, ComparisonResult
+from synthray.comparison.store import RunStore
 from synthray.comparison.training import StepProgress
 from synthray.datasets.image_dataset import ImageDataset
 
@@ -29,9 +37,10 @@ _STEPS_AT_ONCE = 8
 
 
 def run_comparison(
-    train: ImageDataset,
-    test: ImageDataset,
+    data: ImageDataset,
+    test: ImageDataset | None = None,
     *,
+    folds: int | None = None,
     augmenter: Any = None,
     classifier: Callable[..., Any] = FractureClassifier,
     arms: Iterable[Arm | str] = tuple(ARMS),
@@ -39,160 +48,263 @@ def run_comparison(
     batch_size: int = 32,
     seeds: Iterable[int] = (0,),
     budget: Budget = "equal_steps",
-    validation: ImageDataset | None = None,
+    validation: ImageDataset | float | None = None,
     augmentation: Any = None,
     class_weight: ClassWeight = None,
     n_synthetic: int | Mapping[Any, int] | None = None,
     positive_class: int | str | None = None,
+    protocol: Protocol = "grouped",
+    audit: Audit = "warn",
+    fold_seed: int = 0,
+    workdir: str | PathLike[str] | None = None,
+    executor: Executor | None = None,
     callbacks: Callable[[str, int], list[Any]] | None = None,
     verbose: Any = "auto",
 ) -> ComparisonResult:
-    """Train a classifier in several ways and judge each on the same test images.
+    """Train a classifier in several ways and judge each on the same images.
+
+    Two forms: `run_comparison(data, folds=5)` cuts one data set into grouped, stratified folds, and
+    every image judges once a seed; `run_comparison(train, test)` judges on a test set of its own.
+    Before anything is trained, an audit looks for radiographs that would be both trained on and
+    judged by, whatever their files are called.
 
     All arms start from the same weights and, with the default budget, take the same number of
     gradient steps: `epochs * ceil(len(train) / batch_size)`. The arm `"original"` with seed `s` is
-    what `FractureClassifier(seed=s).fit(train, epochs=epochs)` computes. Test images train nothing
-    and choose nothing. That they are not training images is the caller's duty; byte-identical ones
-    and shared groups are looked for, and the result says loudly if there are any.
+    what `FractureClassifier(seed=s).fit(train, epochs=epochs)` computes. Images that judge train
+    nothing and choose nothing: generators and validation images come from the training side.
 
     Args:
-        train: Real images to train on, and for an augmenter that is not fitted to learn from.
+        data: Real images: all of them, or those to train on where there is a test set.
         test: Real images to judge by.
-        augmenter: A fitted `SyntheticAugmenter`, used as it is; one that is not fitted, which is
-            then fitted on `train` (the object itself, so that its generators can be kept); or an
+        folds: Number of folds; 5 where there is no test set.
+        augmenter: One that is not fitted, such as `SyntheticAugmenter(...)`: a copy is fitted for
+            each fold and seed, on its training images alone, and the object itself is left as it
+            is. With a test set also a fitted one, which draws anew for each seed, or an
             `ImageDataset` of drawn images. Needed only by arms that use synthetic images.
         classifier: Makes a new classifier for each fit: called with those of `num_classes=`,
             `image_shape=` and `seed=` that its signature names (so with none, for
             `lambda: my_model()`). Returns a Keras model that takes float32 images of 0 to 255,
-            shape `(n, *train.image_shape)`, and ends in a softmax over all classes or, for two, in
-            one sigmoid. A model that is not compiled gets Adam at 1e-3 and the cross-entropy.
-        arms: Names of [`ARMS`][synthray.ARMS], or `Arm` objects.
-        epochs: Passes over `train` that the steps of each arm amount to.
+            shape `(n, *image_shape)`, and ends in a softmax over all classes or, for two, in one
+            sigmoid. A model that is not compiled gets Adam at 1e-3 and the cross-entropy.
+        arms: Names of [`ARMS`][synthray.ARMS] and [`CONTROLS`][synthray.CONTROLS], or `Arm`
+            objects.
+        epochs: Passes over the training images that the steps of each arm amount to.
         batch_size: Images a step.
-        seeds: One fit of each arm a seed, which determines initial weights, dropout, order and
-            augmentation. Images are drawn once, with the first seed, and serve all fits.
+        seeds: One fit of each arm a seed and fold. A seed determines initial weights, dropout,
+            order, augmentation, generators and what they draw.
         budget: `"equal_steps"`: every arm takes the same number of steps, shared out over its
             phases. `"epochs"`: every phase sees its data `epochs` times, as in the original
             experiment; arms with more data or more phases then train longer.
-        validation: Real images judged after each epoch, for the histories (`val_...`) only.
+        validation: Judged after each epoch, for the histories (`val_...`) and `callbacks`. A share
+            such as 0.15 is taken out of the training side, whole groups; with a test set also an
+            `ImageDataset`.
         augmentation: What phases with `augment=True` apply: a Keras layer, or a function from a
             float32 batch of 0 to 255 to the same (given `seed=` if its signature names it). By
             default [`classic_augmentation()`][synthray.classic_augmentation].
         class_weight: `"balanced"` weighs images so that all classes of a phase count the same; a
             dict gives the weight of each label.
         n_synthetic: How many images to draw, in all or for each class. By default as many of each
-            class as `train` has.
+            class as there are to train on.
         positive_class: For two classes, the one whose recall is the sensitivity, by name or label;
             by default label 1.
+        protocol: `"grouped"`: folds keep whole the groups that the data have and the duplicates
+            that the audit finds. `"leaky"`: folds cut them, or a test set is known to leak; the
+            result carries that name.
+        audit: What happens where test images are known from training, or `"raise"` also where
+            folds would cut duplicates by the groups given: `"warn"` goes on and says so; `"off"`
+            does not look.
+        fold_seed: Seed of the cut into folds and of validation shares, the same for all `seeds`.
+        workdir: Folder where generators, drawn images and every finished fit are kept at once. A
+            run that was killed, called again, goes on where it was. Fits count as the same only if
+            all that determines them is: images, arm, classifier, settings, versions.
+        executor: Any `concurrent.futures.Executor`: folds and seeds are computed side by side.
         callbacks: Called with an arm's name and a seed, returns Keras callbacks for that fit.
-        verbose: 0 for silence, 1 or `"auto"` for one progress bar over all steps, 2 for a line an
-            epoch. The logger `synthray` tells more.
+        verbose: 0 for silence, 1 or `"auto"` for what the audit found, what the run will cost and
+            one progress bar over all steps, 2 for a line an epoch. The logger `synthray` tells
+            more.
 
     Raises:
         TypeError: If an argument is of another kind.
         ValueError: If data sets or arguments do not fit; the message says what to do.
 
     Warns:
-        UserWarning: If test images are byte-identical to training images, or share groups with
-            them; if training diverged.
+        UserWarning: If test images are known from training; if training diverged.
 
     Examples:
         >>> import synthray as sr
-        >>> train, test = sr.make_phantoms(96, seed=0).split(0.33, seed=0)
+        >>> data = sr.make_phantoms(96, image_shape=(32, 32, 1), seed=0)
         >>> result = sr.run_comparison(
-        ...     train, test, arms=["original"], epochs=1, positive_class="fractured", verbose=0)
+        ...     data, folds=2, arms=["original"], epochs=1, positive_class="fractured", verbose=0)
         >>> result.scores("original")["accuracy"].shape
-        (1,)
+        (2,)
     """
+    k = protocols.check_protocol(test, folds, protocol, audit)
     chosen, seeds = resolve_arms(arms), checked_seeds(seeds)
     if epochs < 1 or batch_size < 1:
         raise ValueError(f"epochs and batch_size must be 1 or more, got {epochs}, {batch_size}.")
     if budget not in get_args(Budget):
         raise ValueError(f"budget must be one of {get_args(Budget)}, got {budget!r}.")
-    check_data(train, test, validation)
-    positive = positive_label(positive_class, train.class_names)
+    check_data(data, data if test is None else test)
+    check_validation(validation, data, with_folds=k is not None)
+    positive = positive_label(positive_class, data.class_names)
     if class_weight is not None:
-        image_weights(train.labels, train.num_classes, class_weight)
-    drawn_images.check_augmenter(augmenter, chosen, train, n_synthetic)
+        image_weights(data.labels, data.num_classes, class_weight)
+    drawn_images.check_augmenter(augmenter, chosen, data, n_synthetic, with_folds=k is not None)
+    execution.check_executor(executor)
     transform = classic_augmentation() if augmentation is None else augmentation
-    augment = BatchAugmentation(transform, batch_size=batch_size)
     # Torch has no compiled loop to gain from; elsewhere the numbers stay the same.
     at_once = 1 if keras.backend.backend() == "torch" else _STEPS_AT_ONCE
-    factory = ClassifierFactory(classifier, train, steps_per_execution=at_once)
-    factory(seeds[0])  # a mistake in it shows before generators are trained
-    leak = check_leaks(train, test)
-    if leak.found:
-        warnings.warn(leak.describe(), UserWarning, stacklevel=2)
-
-    synthetic = None
-    if augmenter is not None:
-        synthetic = drawn_images.draw(augmenter, train, n_synthetic, seed=seeds[0], verbose=verbose)
-    sources = {phase.source for arm in chosen for phase in arm}
-    images = {source: Phase(source).data(train, synthetic) for source in sources}
-    bench = Bench(
-        data={arm.name: [images[phase.source] for phase in arm] for arm in chosen},
-        train=train,
-        test=test,
-        validation=validation,
-        factory=factory,
-        augment=augment,
+    recipe = Recipe(
+        arms=tuple(chosen),
+        factory=ClassifierFactory(classifier, data, steps_per_execution=at_once),
+        augment=BatchAugmentation(transform, batch_size=batch_size),
+        augmenter=augmenter,
+        n_synthetic=n_synthetic,
         epochs=epochs,
         batch_size=batch_size,
         budget=budget,
         class_weight=class_weight,
         positive=positive,
+        callbacks=callbacks,
+        store=None if workdir is None else RunStore(workdir),
+        versions=_versions(),
     )
-    fits = [(arm, seed) for seed in seeds for arm in chosen]
-    total = sum(sum(bench.phase_steps(arm)) for arm, _ in fits)
-    _log.info("%d fits, %d steps of %d images in all", len(fits), total, batch_size)
-    shown: list[Any] = []
-    if verbose in (1, "auto"):
-        shown.append(StepProgress(keras.utils.Progbar(total, unit_name="step")))
-    runs = []
-    for arm, seed in fits:
-        given = [] if callbacks is None else callbacks(arm.name, seed)
-        runs.append(
-            bench.fit(arm, seed, callbacks=[*shown, *given], verbose=2 if verbose == 2 else 0)
+    recipe.factory(seeds[0])  # a mistake in it shows before anything long begins
+
+    def say(text: str) -> None:
+        _log.info(text)
+        if verbose != 0:
+            sys.stdout.write(f"{text}\n")
+
+    if test is not None:
+        judging = protocols.one_test_set(data, test, protocol=protocol, audit=audit, say=say)
+    else:
+        judging = protocols.cross_validation(
+            data, int(k or 0), seed=fold_seed, protocol=protocol, audit=audit, say=say
         )
-        _log.info(
-            "arm %s, seed %d: %s in %.1f s", arm.name, seed, runs[-1].scores, runs[-1].seconds
-        )
+    cells = _cells(recipe, judging, seeds, validation, fold_seed)
+    found = _run(cells, recipe, executor, say, verbose)
+    runs = _in_order(cells, recipe, found)
+    shown = next(
+        (result for results in found.values() for result in results if result.examples), None
+    )
     weights = dict(class_weight) if isinstance(class_weight, Mapping) else class_weight
     return ComparisonResult(
-        runs=tuple(runs),
-        labels=test.labels,
-        names=test.names,
-        groups=test.groups,
-        class_names=test.class_names,
-        positive_class=None if test.num_classes > 2 else test.class_names[positive],
-        leak=leak,
+        runs=runs,
+        labels=judging.images.labels,
+        folds=judging.folds,
+        names=judging.images.names,
+        groups=judging.groups,
+        class_names=data.class_names,
+        positive_class=None if data.num_classes > 2 else data.class_names[positive],
+        leak=judging.leak,
         settings={
+            "protocol": protocol,
+            "audit": audit,
+            "n_folds": len(judging.splits),
+            "fold_seed": fold_seed,
             "arms": {arm.name: [phase.to_dict() for phase in arm] for arm in chosen},
             "epochs": epochs,
             "batch_size": batch_size,
             "seeds": seeds,
             "budget": budget,
-            "steps_per_entry": bench.epoch_steps,
             "class_weight": weights,
-            "classifier": factory.name,
-            "augmentation": augment.name,
-            "train": _describe(train),
-            "test": _describe(test),
-            "validation": _describe(validation),
-            "synthetic": _describe(synthetic),
+            "classifier": recipe.factory.name,
+            "augmentation": recipe.augment.name,
+            "train": describe(judging.splits[0][0]),
+            "test": describe(judging.images),
+            "validation": validation if isinstance(validation, float) else describe(validation),
+            "synthetic": None if shown is None else shown.synthetic,
         },
-        versions=_versions(),
+        versions=recipe.versions,
+        pictures=Pictures(
+            real=examples(judging.splits[0][0]),
+            synthetic={} if shown is None else shown.examples,
+            leaked=() if judging.leak is None else tuple(judging.leak.examples),
+        ),
     )
 
 
-def _describe(data: ImageDataset | None) -> dict[str, Any] | None:
-    if data is None:
-        return None
-    return {
-        "image_shape": list(data.image_shape),
-        "class_counts": data.class_counts,
-        "provenance": dict(data.provenance),
-    }
+def _cells(
+    recipe: Recipe,
+    judging: Judging,
+    seeds: list[int],
+    validation: ImageDataset | float | None,
+    fold_seed: int,
+) -> list[Cell]:
+    """Return the cells, fold by fold within each seed: a stopped run has whole seeds first."""
+    splits: list[tuple[ImageDataset, ImageDataset, ImageDataset | None]] = []
+    for train, test in judging.splits:
+        if isinstance(validation, float):
+            kept, held = train.split(validation, seed=fold_seed)
+            splits.append((kept, test, held))
+        else:
+            splits.append((train, test, validation))
+    return [
+        Cell(recipe, fold, seed, train, test, held)
+        for seed in seeds
+        for fold, (train, test, held) in enumerate(splits)
+    ]
+
+
+def _run(
+    cells: list[Cell],
+    recipe: Recipe,
+    executor: Executor | None,
+    say: Callable[[str], None],
+    verbose: Any,
+) -> dict[Cell, list[CellResult]]:
+    """Return what every cell found, computed now or kept from before."""
+    found: dict[Cell, list[CellResult]] = {}
+    jobs = []
+    kept = 0
+    for cell in cells:
+        finished = cell.finished()
+        kept += len(finished)
+        missing = [arm for arm in recipe.arms if arm.name not in finished]
+        found[cell] = [CellResult(tuple(finished.values()), None, {})]
+        if missing:
+            jobs.append((cell, missing))
+    fits = len(cells) * len(recipe.arms)
+    if recipe.store is not None:
+        others = recipe.store.count_fits() - kept
+        text = f"{kept} of {fits} fits are in the workdir, {fits - kept} to compute."
+        say(text + (f" {others} fits there are of other settings." if others else ""))
+    work = cost.estimate(jobs, workers=execution.workers(executor))
+    _log.info("%d fits, %d steps of %d images", fits - kept, work.units, recipe.batch_size)
+    if work.text is not None:
+        say(work.text)
+    progress = None
+    if jobs and verbose in (1, "auto"):
+        bar = keras.utils.Progbar(work.units, unit_name="step")
+        progress = StepProgress(bar, work.generator_units)
+    for cell, result in execution.compute(jobs, executor, progress=progress, verbose=verbose):
+        found[cell].append(result)
+        for run in result.runs:
+            _warn_diverged(run)
+    if not jobs:
+        found[cells[0]].append(cells[0].drawn_examples())
+    return found
+
+
+def _in_order(
+    cells: list[Cell], recipe: Recipe, found: Mapping[Cell, list[CellResult]]
+) -> tuple[ArmRun, ...]:
+    ordered = []
+    for cell in cells:
+        runs = {run.arm: run for result in found[cell] for run in result.runs}
+        ordered += [runs[arm.name] for arm in recipe.arms]
+    return tuple(ordered)
+
+
+def _warn_diverged(run: ArmRun) -> None:
+    if run.scores.accuracy is None:
+        warnings.warn(
+            f"Arm {run.arm!r} with seed {run.seed} diverged: its predictions are not finite, and "
+            "it has no scores. Lower the learning rate.",
+            UserWarning,
+            stacklevel=4,
+        )
 
 
 def _versions() -> dict[str, str]:

@@ -12,6 +12,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from synthray.datasets._batches import ArrayBatches
+from synthray.generators.gan import GAN
 
 Images = NDArray[np.float32]
 Augment = Callable[[Images, int, int], Images]
@@ -143,31 +144,46 @@ def fit_phases(
 
 
 class StepProgress(keras.callbacks.Callback):
-    """Moves one bar over all fits of a comparison.
+    """Moves one bar over all fits of a comparison, of classifiers and of generators.
 
     Args:
         bar: A `keras.utils.Progbar` whose target is the number of all steps.
+        generator_units: What a step of a generator counts.
     """
 
-    def __init__(self, bar: Any) -> None:
+    def __init__(self, bar: Any, generator_units: int = 1) -> None:
         super().__init__()
         self._bar = bar
+        self._generator_units = generator_units
         self._before = 0
         self._now = 0
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Note where this fit begins."""
-        self._start = _iterations(self.model)
+        self._start = self._steps()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Show."""
-        self._now = _iterations(self.model) - self._start
-        done = self._before + self._now
-        self._bar.update(done, finalize=done >= self._bar.target)
+        self._now = self._steps() - self._start
+        self._show(self._before + self._now)
 
     def on_train_end(self, logs: Any = None) -> None:
         """Add up."""
         self._before += self._now
+
+    def _steps(self) -> int:
+        each = self._generator_units if isinstance(self.model, GAN) else 1
+        return each * _iterations(self.model)
+
+    def add(self, steps: int, generator_steps: int = 0) -> None:
+        """Show steps that were taken elsewhere."""
+        self._before += steps + self._generator_units * generator_steps
+        self._show(self._before)
+
+    def _show(self, done: int) -> None:
+        # A source that is a function may have more images than was planned with.
+        done = min(done, self._bar.target)
+        self._bar.update(done, finalize=done == self._bar.target)
 
 
 def _iterations(model: Any) -> int:

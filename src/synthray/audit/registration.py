@@ -1,0 +1,198 @@
+"""Registration of pairs: the similarity that lays one image on another, and how well it fits.
+
+The transform (rotation, scale, shift) and a linear change of gray values are refined together by
+Gauss-Newton steps on a band-passed image, as in Lucas & Kanade 1981 (see Baker & Matthews 2004,
+doi:10.1023/B:VISI.0000011205.11775.fd). The fit is then judged on fine structure with local
+contrast evened out: two patients in one pose share outlines, not trabeculae and overlaps.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthray.audit.embedding import SIDE, Floats
+
+Index = NDArray[np.int64]
+Bytes = NDArray[np.int8]
+
+_LEVELS = 32.0  # of int8, a standard deviation
+_DAMPING = 1e-3
+_LARGEST_STEP = np.array([0.12, 0.12, 3.0, 3.0], np.float32)
+_OVERLAP = 0.7  # share of the compared disc that must lie inside both images
+_DISC = 0.88
+
+
+class Registration:
+    """Lays pairs of images on each other.
+
+    Args:
+        copies: Gray images, shape `(n, SIDE, SIDE)`.
+
+    Attributes:
+        straightness: How far all edges of an image are parallel, 0 to 1, shape `(n,)`.
+    """
+
+    def __init__(self, copies: Floats) -> None:
+        n = len(copies)
+        self._coarse = np.empty((n, SIDE * SIDE, 3), np.int8)
+        self._fine = np.empty((n, SIDE * SIDE, 3), np.int8)
+        self._judged = np.empty((n, SIDE * SIDE, 1), np.int8)
+        self.straightness = np.empty(n, np.float32)
+        for start in range(0, n, 512):
+            part = copies[start : start + 512]
+            self._coarse[start : start + 512] = _bands(part, 1.5, 7.0)
+            self._fine[start : start + 512] = _bands(part, 0.7, 4.0)
+            structure = _structure(part)
+            self._judged[start : start + 512] = _as_bytes([structure])
+            self.straightness[start : start + 512] = _straightness(structure)
+
+    def align(
+        self, i: Index, j: Index, flipped: NDArray[np.bool_], start: Floats, *, coarse: bool
+    ) -> tuple[Floats, Floats]:
+        """Refine transforms from image `i` to image `j`.
+
+        Args:
+            i: Places of the first images, shape `(n,)`.
+            j: Places of the second.
+            flipped: Whether the second is a mirror image.
+            start: Parameters `(n, 4)`: scale times cosine and sine of the rotation, shift in x and
+                y, in pixels from the centre.
+            coarse: Whether to lay smooth images on each other at few points, which works from
+                several pixels away, or sharp ones at many.
+
+        Returns:
+            The best correlation met, -1 to 1, shape `(n,)`, and its parameters, `(n, 4)`.
+        """
+        images, grid, steps = (self._coarse, 3.0, 5) if coarse else (self._fine, 1.5, 3)
+        y, x = _disc(grid)
+        mirror = np.where(flipped, -1, 1).astype(np.float32)[:, None]
+        fixed = _values(images[..., :1], i, y, x)[..., 0]
+        best = np.full(len(i), -1.0, np.float32)
+        found, now = start.copy(), start.copy()
+        turned = mirror * y
+        for step in range(steps + 1):
+            at_y, at_x = _moved(now, mirror, y, x)
+            values, inside = _interpolated(images, j, at_y, at_x)
+            weight = inside.astype(np.float32)
+            fit = np.where(
+                weight.mean(1) > _OVERLAP, _correlation(fixed, values[..., 0], weight), -1
+            )
+            better = fit > best
+            best[better], found[better] = fit[better], now[better]
+            if step == steps:
+                break
+            moving, dx, dy = (values[..., channel] for channel in range(3))
+            slopes = [dx * x + dy * turned, dy * x - dx * turned, dx, dy, moving, np.ones_like(dx)]
+            jacobian = np.stack(slopes, 1) * weight[:, None]
+            normal = jacobian @ jacobian.transpose(0, 2, 1)
+            diagonal = np.arange(6)
+            normal[:, diagonal, diagonal] = (
+                normal[:, diagonal, diagonal] * (1 + _DAMPING) + _DAMPING
+            )
+            solved = np.linalg.solve(normal, jacobian @ (fixed * weight)[..., None])[..., 0]
+            gain = np.where(np.abs(solved[:, 4]) < 0.3, 0.3, solved[:, 4])[:, None]
+            now = now + np.clip(solved[:, :4] / gain, -_LARGEST_STEP, _LARGEST_STEP)
+        return best, found
+
+    def judge(self, i: Index, j: Index, flipped: NDArray[np.bool_], found: Floats) -> Floats:
+        """Return the correlations of fine structure at given transforms, shape `(n,)`."""
+        y, x = _disc(1.5)
+        mirror = np.where(flipped, -1, 1).astype(np.float32)[:, None]
+        fixed = _values(self._judged, i, y, x)[..., 0]
+        values, inside = _interpolated(self._judged, j, *_moved(found, mirror, y, x))
+        return _correlation(fixed, values[..., 0], inside.astype(np.float32))
+
+
+def starting_points(angles: Floats, zooms: Floats) -> Floats:
+    """Return the parameters of rotations about the centre, shape `(n, 4)`."""
+    none = np.zeros_like(angles)
+    points = [zooms * np.cos(angles), zooms * np.sin(angles), none, none]
+    return np.stack(points, 1).astype(np.float32)
+
+
+def _bands(copies: Floats, low: float, high: float) -> Bytes:
+    """Return band-passed images and their slopes in x and y, shape `(n, SIDE * SIDE, 3)`."""
+    band = _blurred(copies, low) - _blurred(copies, high)
+    band /= band.std((1, 2), keepdims=True) + 1e-3
+    return _as_bytes([band, np.gradient(band, axis=2), np.gradient(band, axis=1)])
+
+
+def _structure(copies: Floats) -> Floats:
+    """Return fine detail with local contrast evened out, deviation 1, shape `(n, SIDE, SIDE)`."""
+    even = copies / (copies.std((1, 2), keepdims=True) + 1e-3) * 40
+    fine = _blurred(even, 0.5) - _blurred(even, 1.5)
+    fine /= np.sqrt(_blurred(fine * fine, 4.0)) + 3.0
+    return np.asarray(fine / (fine.std((1, 2), keepdims=True) + 1e-6), np.float32)
+
+
+def _straightness(structure: Floats) -> Floats:
+    """Return the coherence of the structure tensor over the compared disc, 0 to 1.
+
+    Bigün & Granlund 1987: difference by sum of the eigenvalues of the mean outer product of slopes.
+    """
+    y, x = _disc(1.0)
+    middle = (SIDE - 1) / 2
+    rows, columns = np.rint(y + middle).astype(int), np.rint(x + middle).astype(int)
+    dy = np.gradient(structure, axis=1)[:, rows, columns]
+    dx = np.gradient(structure, axis=2)[:, rows, columns]
+    xx, yy, xy = (dx * dx).mean(1), (dy * dy).mean(1), (dx * dy).mean(1)
+    return np.asarray(np.sqrt((xx - yy) ** 2 + 4 * xy * xy) / (xx + yy + 1e-9), np.float32)
+
+
+def _as_bytes(channels: list[Floats]) -> Bytes:
+    stacked = np.stack(channels, -1) * _LEVELS
+    count = stacked.shape[-1]
+    return np.clip(np.rint(stacked), -127, 127).astype(np.int8).reshape(len(stacked), -1, count)
+
+
+def _blurred(images: Floats, sigma: float) -> Floats:
+    from scipy.ndimage import gaussian_filter
+
+    return np.asarray(gaussian_filter(images, (0, sigma, sigma), mode="nearest"), np.float32)
+
+
+def _disc(grid: float) -> tuple[Floats, Floats]:
+    steps = np.arange(0, SIDE, grid, dtype=np.float32) - np.float32((SIDE - 1) / 2)
+    y, x = np.meshgrid(steps, steps, indexing="ij")
+    inside = np.hypot(y, x) <= _DISC * SIDE / 2
+    return y[inside], x[inside]
+
+
+def _moved(found: Floats, mirror: Floats, y: Floats, x: Floats) -> tuple[Floats, Floats]:
+    cosine, sine, right, down = (found[:, k : k + 1] for k in range(4))
+    return sine * x + cosine * mirror * y + down, cosine * x - sine * mirror * y + right
+
+
+def _values(images: Bytes, index: Index, y: Floats, x: Floats) -> Floats:
+    shape = (len(index), len(y))
+    return _interpolated(images, index, np.broadcast_to(y, shape), np.broadcast_to(x, shape))[0]
+
+
+def _interpolated(
+    images: Bytes, index: Index, y: Floats, x: Floats
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """Return values at points, shape `(n, points, channels)`, and whether they lie inside."""
+    middle = np.float32((SIDE - 1) / 2)
+    y, x = y + middle, x + middle
+    inside = (y >= 0) & (y <= SIDE - 1) & (x >= 0) & (x <= SIDE - 1)
+    y, x = np.clip(y, 0, SIDE - 1.001), np.clip(x, 0, SIDE - 1.001)
+    y0, x0 = y.astype(np.int32), x.astype(np.int32)
+    fy, fx = (y - y0)[..., None], (x - x0)[..., None]
+    flat = images.reshape(-1, images.shape[-1])
+    first = index[:, None] * (SIDE * SIDE) + y0 * SIDE + x0
+    corner = [
+        np.take(flat, first + offset, axis=0, mode="clip").astype(np.float32)
+        for offset in (0, 1, SIDE, SIDE + 1)
+    ]
+    top = corner[0] + (corner[1] - corner[0]) * fx
+    bottom = corner[2] + (corner[3] - corner[2]) * fx
+    return top + (bottom - top) * fy, inside
+
+
+def _correlation(a: Floats, b: Floats, weight: Floats) -> Floats:
+    total = weight.sum(1, keepdims=True) + 1e-6
+    a = (a - (a * weight).sum(1, keepdims=True) / total) * weight
+    b = (b - (b * weight).sum(1, keepdims=True) / total) * weight
+    scale = np.sqrt((a * a).sum(1) * (b * b).sum(1) + 1e-6)
+    return np.asarray((a * b).sum(1) / scale, np.float32)

@@ -1,0 +1,267 @@
+"""One fold with one seed: its generators, its drawn images, its arms. The unit that is sent out."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import Any
+
+from numpy.typing import NDArray
+
+from synthray.comparison import synthetic as drawn_images
+from synthray.comparison.arms import Arm, Budget, Phase
+from synthray.comparison.augmentation import BatchAugmentation
+from synthray.comparison.fingerprint import augmentation_digest, digest, model_digest
+from synthray.comparison.fit import Bench, ClassWeight
+from synthray.comparison.metrics import score
+from synthray.comparison.models import ClassifierFactory
+from synthray.comparison.pictures import examples
+from synthray.comparison.result import ArmRun
+from synthray.comparison.store import RunStore
+from synthray.datasets.image_dataset import ImageDataset
+
+_log = logging.getLogger("synthray")
+
+
+@dataclass(frozen=True, eq=False)
+class Recipe:
+    """What all cells of a comparison share; as in `run_comparison`.
+
+    Attributes:
+        arms: The arms.
+        factory: Makes the classifiers.
+        augment: What augmented phases apply.
+        augmenter: Draws images, or images drawn already, or `None`.
+        n_synthetic: How many to draw.
+        epochs: Passes over the training images.
+        batch_size: Images a step.
+        budget: What is equal.
+        class_weight: Weights of classes.
+        positive: Label of the positive class.
+        callbacks: Makes the user's callbacks.
+        store: Where finished fits are kept, or `None`.
+        versions: Versions of what computes.
+    """
+
+    arms: tuple[Arm, ...]
+    factory: ClassifierFactory
+    augment: BatchAugmentation
+    augmenter: Any
+    n_synthetic: int | Mapping[Any, int] | None
+    epochs: int
+    batch_size: int
+    budget: Budget
+    class_weight: ClassWeight
+    positive: int
+    callbacks: Callable[[str, int], list[Any]] | None
+    store: RunStore | None
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """The fits of one fold with one seed.
+
+    Attributes:
+        recipe: What all cells share.
+        fold: Number of the fold.
+        seed: The seed.
+        train: Real images to train on.
+        test: Real images to judge by.
+        validation: Images judged after each epoch, or `None`.
+    """
+
+    recipe: Recipe
+    fold: int
+    seed: int
+    train: ImageDataset
+    test: ImageDataset
+    validation: ImageDataset | None
+
+    def finished(self) -> dict[str, ArmRun]:
+        """Return the fits that the store holds, by arm."""
+        store = self.recipe.store
+        if store is None:
+            return {}
+        shape = (len(self.test), self.test.num_classes)
+        found = {}
+        for arm in self.recipe.arms:
+            key = self._keys[arm.name]
+            run = store.load_run(store.runs(arm.name, self.fold, self.seed, key), key, shape)
+            if run is not None:
+                scores = score(
+                    run.probabilities, self.test.labels, positive_class=self.recipe.positive
+                )
+                found[arm.name] = replace(run, scores=scores)
+        return found
+
+    def planned_steps(self, arm: Arm) -> int:
+        """Return the steps of an arm as known before images are drawn.
+
+        With `budget="epochs"`, a source that is a function counts as all images together.
+
+        Raises:
+            ValueError: If the steps do not suffice for its phases.
+        """
+        recipe = self.recipe
+        n_drawn = drawn_images.planned(recipe.augmenter, self.train, recipe.n_synthetic)
+        sizes = [
+            math.ceil(phase.planned_size(len(self.train), n_drawn) / recipe.batch_size)
+            for phase in arm
+        ]
+        total = recipe.epochs * math.ceil(len(self.train) / recipe.batch_size)
+        steps = arm.steps(sizes, total=total, epochs=recipe.epochs, budget=recipe.budget)
+        return sum(steps)
+
+    def compute(self, arms: list[Arm], *, shown: list[Any], verbose: Any) -> CellResult:
+        """Draw what these arms need, train and judge them; keep each fit as it ends."""
+        recipe, store = self.recipe, self.recipe.store
+        drawn = None
+        if recipe.augmenter is not None and any(arm.uses_synthetic for arm in arms):
+            drawn = self._draw(2 if verbose == 2 else 0, shown[0] if shown else None)
+        bench = self.bench(arms, drawn)
+        runs = []
+        for arm in arms:
+            given = [] if recipe.callbacks is None else recipe.callbacks(arm.name, self.seed)
+            run = bench.fit(
+                arm,
+                self.seed,
+                self.fold,
+                callbacks=[*shown, *given],
+                verbose=2 if verbose == 2 else 0,
+            )
+            if store is not None:
+                key = self._keys[arm.name]
+                store.save_run(store.runs(arm.name, self.fold, self.seed, key), key, run)
+            _log.info(
+                "arm %s, fold %d, seed %d: %s in %.1f s",
+                *(arm.name, self.fold, self.seed, run.scores, run.seconds),
+            )
+            runs.append(run)
+        return CellResult(tuple(runs), None if drawn is None else describe(drawn), _shown(drawn))
+
+    def drawn_examples(self) -> CellResult:
+        """Return what is shown of images that were drawn in an earlier run, and no fits."""
+        drawn = None
+        if isinstance(self.recipe.augmenter, ImageDataset):
+            drawn = self.recipe.augmenter
+        elif self.recipe.store is not None and self.recipe.augmenter is not None:
+            drawn = self.recipe.store.load_drawn(self.recipe.store.drawn(self._drawn_key))
+        return CellResult((), None if drawn is None else describe(drawn), _shown(drawn))
+
+    def bench(self, arms: list[Arm], drawn: ImageDataset | None) -> Bench:
+        """Return what fits arms, given the drawn images."""
+        recipe = self.recipe
+        sources = dict.fromkeys(phase.source for arm in arms for phase in arm)
+        images = {source: Phase(source).data(self.train, drawn) for source in sources}
+        return Bench(
+            data={arm.name: [images[phase.source] for phase in arm] for arm in arms},
+            train=self.train,
+            test=self.test,
+            validation=self.validation,
+            factory=recipe.factory,
+            augment=recipe.augment,
+            epochs=recipe.epochs,
+            batch_size=recipe.batch_size,
+            budget=recipe.budget,
+            class_weight=recipe.class_weight,
+            positive=recipe.positive,
+        )
+
+    def _draw(self, verbose: Any, shown: Any) -> ImageDataset:
+        recipe, store = self.recipe, self.recipe.store
+        draw = partial(
+            drawn_images.draw,
+            *(recipe.augmenter, self.train, recipe.n_synthetic),
+            seed=self.seed,
+            verbose=verbose,
+            shown=shown,
+        )
+        if store is None or isinstance(recipe.augmenter, ImageDataset):
+            return draw()
+        path = store.drawn(self._drawn_key)
+        drawn = store.load_drawn(path)
+        if drawn is None:
+            drawn = draw(workdir=store.generators(self._drawn_key))
+            store.save_drawn(path, drawn)
+        return drawn
+
+    @property
+    def generator_steps(self) -> int:
+        """Steps that the generators of this cell take, as far as the augmenter tells."""
+        augmenter = self.recipe.augmenter
+        if augmenter is None or isinstance(augmenter, ImageDataset):
+            return 0
+        if drawn_images.is_fitted(augmenter) or not hasattr(augmenter, "epochs"):
+            return 0
+        counts = self.train.class_counts.values()
+        return int(augmenter.epochs * sum(-(-n // augmenter.batch_size) for n in counts))
+
+    @cached_property
+    def _drawn_key(self) -> str:
+        recipe = self.recipe
+        source = drawn_images.fingerprint(recipe.augmenter, self.train, seed=self.seed)
+        if isinstance(recipe.augmenter, ImageDataset):
+            return source
+        return digest([recipe.versions, source, self.train, recipe.n_synthetic, self.seed])
+
+    @cached_property
+    def _keys(self) -> dict[str, str]:
+        """The digest of all that determines each fit, by arm."""
+        recipe = self.recipe
+        common = digest(
+            [
+                recipe.versions,
+                *(self.train, self.test, self.validation, self.seed),
+                *(recipe.epochs, recipe.batch_size, recipe.budget, recipe.class_weight),
+                *(recipe.positive, recipe.callbacks),
+                model_digest(recipe.factory(self.seed), recipe.factory.make),
+            ]
+        )
+        keys = {}
+        for arm in recipe.arms:
+            parts = [common, [(phase.source, phase.augment, phase.share) for phase in arm]]
+            if any(phase.augment for phase in arm):
+                parts.append(augmentation_digest(recipe.augment.transform))
+            if arm.uses_synthetic and recipe.augmenter is not None:
+                parts.append(self._drawn_key)
+            keys[arm.name] = digest(parts)
+        return keys
+
+
+@dataclass(frozen=True, eq=False)
+class CellResult:
+    """What a cell found.
+
+    Attributes:
+        runs: The fits.
+        synthetic: What the drawn images are, or `None`.
+        examples: A few of them by class.
+    """
+
+    runs: tuple[ArmRun, ...]
+    synthetic: Mapping[str, Any] | None
+    examples: Mapping[str, NDArray[Any]]
+
+
+def describe(data: ImageDataset | None) -> dict[str, Any] | None:
+    """Return what is recorded of a data set."""
+    if data is None:
+        return None
+    return {
+        "image_shape": list(data.image_shape),
+        "class_counts": data.class_counts,
+        "provenance": dict(data.provenance),
+    }
+
+
+def compute_elsewhere(cell: Cell, arms: list[Arm]) -> CellResult:
+    """Compute a cell in a worker of an executor, in silence."""
+    return cell.compute(arms, shown=[], verbose=0)
+
+
+def _shown(drawn: ImageDataset | None) -> dict[str, NDArray[Any]]:
+    return {} if drawn is None else examples(drawn)

@@ -1,0 +1,160 @@
+"""What a comparison found, in numbers and in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from synthray.comparison.metrics import LOWER_IS_BETTER
+
+Verdict = Literal["better", "worse", "cannot be told apart"]
+
+_WORDS = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "auc": "AUC",
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+    "brier": "Brier score",
+    "calibration_error": "calibration error",
+    "loss": "cross-entropy",
+}
+_TESTS = {
+    "corrected t": "corrected resampled t test",
+    "bootstrap": "bootstrap of groups",
+}
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A value with its interval; `None` where it is not defined.
+
+    Attributes:
+        value: The value as measured.
+        low: Lower end.
+        high: Upper end.
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """An arm against the baseline, on one metric. Floats are `None` where the design gives none.
+
+    Attributes:
+        arm: The arm.
+        baseline: What it is compared with.
+        metric: On which score.
+        difference: Arm less baseline, the mean over folds and seeds.
+        low: Lower end of its interval.
+        high: Upper end of its interval.
+        p_bootstrap: Two-sided, from the same draws as the interval.
+        p_permutation: Two-sided sign-flip test over (fold, seed) pairs. It tells chance in training
+            apart, not the choice of images, and cannot fall below `2 ** (1 - pairs)`.
+        p_corrected_t: Nadeau and Bengio's corrected resampled t test over (fold, seed) pairs;
+            needs two folds.
+        p_mcnemar: Exact McNemar test of right and wrong images, predictions averaged over seeds.
+            It takes images as independent.
+        test: The test that the verdict rests on: `"corrected t"` with folds, else `"bootstrap"`.
+        p_value: Its p.
+        p_holm: The same, corrected for the number of arms (Holm 1979).
+        detectable: The smallest true difference that such a run would find in four of five cases,
+            correction included.
+        needed_images: At about how many judging images a true difference as large as the measured
+            one would be found in four of five cases; `None` where that is no question.
+        verdict: `"better"` or `"worse"` where `p_holm` is below one less the confidence and the
+            interval leaves out zero.
+    """
+
+    arm: str
+    baseline: str
+    metric: str
+    difference: float | None
+    low: float | None
+    high: float | None
+    p_bootstrap: float | None
+    p_permutation: float | None
+    p_corrected_t: float | None
+    p_mcnemar: float | None
+    test: str
+    p_value: float | None
+    p_holm: float | None
+    detectable: float | None
+    needed_images: int | None
+    verdict: Verdict
+
+    def describe(self) -> str:
+        """Return one sentence for a reader who knows no statistics."""
+        name = _WORDS[self.metric]
+        if self.difference is None:
+            return f"{self.arm}: no verdict, its {name} is not defined in every fold and seed."
+        interval = "" if self.low is None else f" [{self.low:+.3f}, {self.high:+.3f}]"
+        numbers = f"{name} {self.difference:+.3f}{interval}"
+        if self.p_holm is not None:
+            numbers += f", p = {self.p_holm:.3f}" if self.p_holm >= 0.001 else ", p < 0.001"
+        if self.verdict != "cannot be told apart":
+            return f"{self.arm} is {self.verdict} than {self.baseline} ({numbers})."
+        text = f"{self.arm} and {self.baseline} cannot be told apart ({numbers})"
+        if self.needed_images is not None:
+            return f"{text}: would need about {self.needed_images:,} test images."
+        return f"{text}."
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Every arm's scores with intervals, and every arm against the baseline. `print` shows both.
+
+    Attributes:
+        metric: The score that the verdicts are about.
+        baseline: The arm that others are compared with.
+        confidence: Of the intervals, and one less the level of the tests.
+        n_images: Judging images.
+        n_groups: Their groups: patients, or families of duplicates.
+        n_folds: Folds; 1 where there is one test set.
+        n_seeds: Seeds.
+        intervals: Arm to metric to its value with interval.
+        differences: Every arm but the baseline to its difference.
+    """
+
+    metric: str
+    baseline: str
+    confidence: float
+    n_images: int
+    n_groups: int
+    n_folds: int
+    n_seeds: int
+    intervals: Mapping[str, Mapping[str, Interval]]
+    differences: Mapping[str, Difference]
+
+    def describe(self) -> str:
+        """Return all verdicts, and what they rest on, in plain sentences."""
+        if not self.differences:
+            return f"{self.baseline} is the only arm: there is nothing to compare."
+        lines = [found.describe() for found in self.differences.values()]
+        first = next(iter(self.differences.values()))
+        direction = "lower" if self.metric in LOWER_IS_BETTER else "higher"
+        basis = (
+            f"Verdicts on {_WORDS[self.metric]} ({direction} is better) by the "
+            f"{_TESTS[first.test]}, corrected for {len(self.differences)} "
+            f"arm{'s' if len(self.differences) > 1 else ''} (Holm), {self.confidence:.0%} intervals"
+        )
+        found = [d.detectable for d in self.differences.values() if d.detectable is not None]
+        if found:
+            basis += f"; smallest difference to be found with 80 % power: {min(found):.3f}"
+            if max(found) - min(found) >= 0.0005:
+                basis += f" to {max(found):.3f}"
+        if self.n_seeds == 1 and self.n_folds == 1:
+            basis += ". One seed: chance in training is not in these intervals"
+        return "\n".join([*lines, f"{basis}."])
+
+    def __str__(self) -> str:
+        """Return the same sentences."""
+        return self.describe()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-ready values."""
+        return asdict(self)
