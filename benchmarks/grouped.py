@@ -24,7 +24,7 @@ from records import record, write
 
 HERE = Path(__file__).resolve().parent
 METRICS = ("balanced_accuracy", "auc", "accuracy")
-DEFAULTS = {"bone": (6, 2, 4000), "fracatlas": (10, 3, None)}
+DEFAULTS = {"bone": (3, 1, 4000), "fracatlas": (10, 3, None)}
 
 
 def load(name: str, path: Path) -> sr.ImageDataset:
@@ -79,7 +79,9 @@ def main(arguments: list[str] | None = None) -> sr.ComparisonResult:
             executor=executor,
         )
     print(result)
-    write(args.out / f"grouped_{args.set}.json", record("benchmarks/grouped.py", kept(result, args)))
+    write(
+        args.out / f"grouped_{args.set}.json", record("benchmarks/grouped.py", kept(result, args))
+    )
     return result
 
 
@@ -101,7 +103,9 @@ def kept(result: sr.ComparisonResult, args: Any) -> dict[str, Any]:
         "epochs": args.gan_epochs or DEFAULTS[args.set][1],
         "precision": args.precision,
     }
-    values["statistics"] = {metric: result.statistics(metric=metric).to_dict() for metric in METRICS}
+    values["statistics"] = {
+        metric: result.statistics(metric=metric).to_dict() for metric in METRICS
+    }
     return values
 
 

@@ -10,6 +10,7 @@ is not what the raw results give. A place for a table looks like this, on lines 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import re
 import statistics
@@ -21,11 +22,19 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 SLIDES = {"original": 92, "augmented": 87, "synthetic": 91, "warm_start": 93}
+SETS = {
+    "fracatlas": "FracAtlas, 64x64",
+    "bone": "the slides' bone set, all three parts together, 64x64",
+}
 NAMES = {
     "original": "original",
     "augmented": "classic augmentation",
     "synthetic": "synthetic + original",
     "warm_start": "warm start on synthetic, then original",
+    "duplicated": "control: original + copies of it",
+    "real_warm_start": "control: warm start on copies, then original",
+    "augmented_synthetic": "synthetic + original, augmented",
+    "augmented_warm_start": "warm start, all augmented",
 }
 
 
@@ -79,13 +88,88 @@ def bone() -> str:
     return "\n".join([*rows, "", note])
 
 
+def grouped(name: str) -> str:
+    """Return the table of one data set on grouped folds, with verdicts."""
+    raw = load(f"grouped_{name}.json")
+    values = raw["values"]
+    settings, gan, found = values["settings"], values["generator"], values["statistics"]
+    main, auc = found["balanced_accuracy"], found["auc"]
+    rows = [
+        "| arm | balanced accuracy | AUC | difference, balanced accuracy | p (Holm) | verdict |",
+        "|---|---|---|---|---|---|",
+    ]
+    for arm, intervals in main["intervals"].items():
+        cells = [NAMES[arm], interval(intervals["balanced_accuracy"])]
+        cells.append(interval(auc["intervals"][arm]["auc"]))
+        against = main["differences"].get(arm)
+        if against is None:
+            cells += ["", "", "baseline"]
+        else:
+            sign = {"value": against["difference"], "low": against["low"], "high": against["high"]}
+            cells += [interval(sign, "+"), p_value(against["p_holm"]), verdict(against)]
+        rows.append(f"| {' | '.join(cells)} |")
+    steps = sum(values["runs"][0]["phase_steps"])
+    drawn = sum(settings["synthetic"]["class_counts"].values())
+    smallest = [d["detectable"] for d in main["differences"].values() if d["detectable"]]
+    epochs = f"{gan['epochs']} epoch{'s' if gan['epochs'] > 1 else ''}"
+    note = (
+        f"{SETS[name]}: {main['n_images']:,} images in {main['n_groups']:,} groups, "
+        f"{main['n_folds']} grouped, stratified folds x {main['n_seeds']} seeds; every arm takes "
+        f"{steps:,} steps of {settings['batch_size']} images, classes weighted alike. One DCGAN a "
+        f"class, fold and seed, of width {gan['width']} in `{gan['precision']}` after "
+        f"**{epochs}**; {drawn:,} images drawn. Intervals: 95 %, by a bootstrap of groups with "
+        "chance in training added. Verdicts: corrected resampled t test, Holm over "
+        f"{len(main['differences'])} arms. Differences below about {min(smallest):.3f} to "
+        f"{max(smallest):.3f} were out of reach of this run.\n\n{values['leak']['verdict']}"
+    )
+    return "\n".join([*rows, "", note])
+
+
+def interval(found: dict[str, Any], sign: str = "") -> str:
+    if found["value"] is None:
+        return "-"
+    text = f"{found['value']:{sign}.3f}"
+    return (
+        text
+        if found["low"] is None
+        else f"{text} [{found['low']:{sign}.3f}, {found['high']:{sign}.3f}]"
+    )
+
+
+def p_value(p: float | None) -> str:
+    return "-" if p is None else f"{p:.3f}" if p >= 0.001 else "< 0.001"
+
+
+def verdict(against: dict[str, Any]) -> str:
+    if against["needed_images"] is None or against["verdict"] != "cannot be told apart":
+        return str(against["verdict"])
+    return f"cannot be told apart: would need about {against['needed_images']:,} images"
+
+
+def duplicates() -> str:
+    values = load("duplicates.json")["values"]
+    return "\n".join(f"{line}  " for line in values["summary"])
+
+
+def error_rates() -> str:
+    values = load("error_rates.json")["values"]
+    return "\n".join(f"{line}  " for line in values["summary"])
+
+
 def mean(runs: list[dict[str, Any]], score: str, scale: float, digits: int) -> str:
     values = [run["scores"][score] * scale for run in runs]
     text = f"{statistics.fmean(values):.{digits}f}"
     return f"{text} ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else text
 
 
-TABLES: dict[str, Callable[[], str]] = {"bone": bone, "leak": leak}
+TABLES: dict[str, Callable[[], str]] = {
+    "bone": bone,
+    "leak": leak,
+    "grouped_bone": functools.partial(grouped, "bone"),
+    "grouped_fracatlas": functools.partial(grouped, "fracatlas"),
+    "duplicates": duplicates,
+    "error_rates": error_rates,
+}
 
 
 def fill(text: str) -> str:

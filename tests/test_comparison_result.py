@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from synthray.comparison.leaks import LeakCheck, check_leaks
-from synthray.comparison.metrics import accuracy_standard_error, score
+from synthray.audit.leakage import LeakageReport
+from synthray.comparison.metrics import Scores, accuracy_standard_error, score
 from synthray.comparison.result import ArmRun, ComparisonResult
-from synthray.datasets.image_dataset import ImageDataset
 
 LABELS = np.asarray([0, 0, 0, 1, 1, 1, 1, 1])
 
@@ -25,27 +24,61 @@ def probabilities(ones: Any) -> NDArray[np.float32]:
 FOUND = probabilities([0.1, 0.6, 0.2, 0.9, 0.3, 0.8, 0.7, 0.45])
 
 
-def make_result(*, arms: tuple[str, ...] = ("original", "warm_start"), **changes: Any) -> Any:
+def make_leak(twins: int = 0) -> LeakageReport:
+    known = np.arange(8) < twins
+    return LeakageReport(
+        n_train=8,
+        n_test=8,
+        class_names=("intact", "fractured"),
+        twins=np.where(known, np.arange(8), -1),
+        train_twins=known,
+        identical=known,
+        test_labels=LABELS,
+        train_labels=LABELS,
+        test_families=np.arange(8),
+        conflicts=np.asarray([[0, 3]][:twins], np.int64).reshape(-1, 2),
+        same_group=None if twins else 0,
+        examples=((np.zeros((4, 4, 1), np.uint8),) * 2,) * min(twins, 1),
+    )
+
+
+def make_result(*, folds: int = 1, **changes: Any) -> ComparisonResult:
+    """Make a result of two arms and two seeds; images of odd and even places are two folds."""
+    fold_of = np.arange(8) % folds
     runs = []
     for seed in (0, 1):
-        for i, arm in enumerate(arms):
-            p = probabilities(np.clip(FOUND[:, 1] + 0.06 * seed * i, 0, 1))
-            history = {
-                "accuracy": (0.5 + 0.1 * i, 0.7 + 0.1 * seed, 0.8),
-                "loss": (0.7, 0.5, math.nan),
-                "val_accuracy": (0.5, 0.6, 0.6),
-                "val_loss": (0.7, 0.6, 0.6),
-            }
-            runs.append(ArmRun(arm, seed, score(p, LABELS), history, p, (2, 4)[: i + 1], 1.5))
+        for fold in range(folds):
+            for i, arm in enumerate(("original", "warm_start")):
+                mine = fold_of == fold
+                p = probabilities(np.clip(FOUND[mine, 1] + 0.06 * seed * i, 0, 1))
+                history = {
+                    "accuracy": (0.5 + 0.1 * i, 0.7 + 0.1 * seed, 0.8),
+                    "loss": (0.7, 0.5, math.nan),
+                    "val_accuracy": (0.5, 0.6, 0.6),
+                    "val_loss": (0.7, 0.6, 0.6),
+                }
+                run = ArmRun(
+                    arm=arm,
+                    seed=seed,
+                    fold=fold,
+                    scores=score(p, LABELS[mine]),
+                    history=history,
+                    probabilities=p,
+                    phase_steps=(2, 4)[: i + 1],
+                    steps_per_entry=2,
+                    seconds=1.5,
+                )
+                runs.append(run)
     fields: dict[str, Any] = {
         "runs": tuple(runs),
         "labels": LABELS,
+        "folds": fold_of,
         "names": np.asarray([f"bild{i}ä" for i in range(8)]),
         "groups": np.arange(8),
         "class_names": ("intact", "fractured"),
         "positive_class": "fractured",
-        "leak": LeakCheck(8, 0, None),
-        "settings": {"steps_per_entry": 2},
+        "leak": make_leak(),
+        "settings": {"protocol": "grouped"},
         "versions": {"synthray": "0"},
     }
     return ComparisonResult(**{**fields, **changes})
@@ -63,6 +96,22 @@ def test_two_class_scores_by_hand() -> None:
     swapped = score(FOUND, LABELS, positive_class=0)
     assert (swapped.sensitivity, swapped.specificity) == (2 / 3, 3 / 5)
     assert swapped.auc == scores.auc
+    assert scores.balanced_accuracy == pytest.approx((3 / 5 + 2 / 3) / 2)
+    assert swapped.balanced_accuracy == scores.balanced_accuracy
+    squares = (FOUND[:, 1].astype(float) - LABELS) ** 2
+    assert scores.brier == swapped.brier == pytest.approx(squares.mean())
+
+
+def test_calibration_error_by_hand() -> None:
+    sure, labels = probabilities([0.12, 0.18, 0.55, 0.91, 0.97]), np.asarray([0, 1, 1, 1, 0])
+    # Bins of 0.12 and 0.18, of 0.55, of 0.91 and 0.97: gaps of 0.30 - 1, 0.55 - 1, 1.88 - 1.
+    gap = (0.70 + 0.45 + 0.88) / 5
+    assert score(sure, labels).calibration_error == pytest.approx(gap, abs=1e-6)
+    many = np.asarray([[0.6, 0.3, 0.1], [0.65, 0.15, 0.2], [0.05, 0.05, 0.9]])
+    found = score(many, np.asarray([1, 0, 2]))  # of 0.6 and 0.65 half are right
+    assert found.calibration_error == pytest.approx((abs(1.25 - 1) + abs(0.9 - 1)) / 3)
+    squares = [0.6**2 + 0.7**2 + 0.1**2, 0.35**2 + 0.15**2 + 0.2**2, 2 * 0.05**2 + 0.1**2]
+    assert found.brier == pytest.approx(np.mean(squares))
 
 
 def test_many_class_scores() -> None:
@@ -87,46 +136,13 @@ def test_certain_and_undefined_predictions() -> None:
     assert wrong.loss == pytest.approx(-math.log(1e-7), rel=1e-3)
     one_class = score(probabilities([0.2, 0.1]), np.asarray([0, 0]))
     assert (one_class.accuracy, one_class.auc, one_class.sensitivity) == (1.0, None, None)
-    assert score(probabilities([math.nan, 0.5]), np.asarray([0, 1])).accuracy is None
+    assert (one_class.balanced_accuracy, one_class.specificity) == (None, None)
+    assert one_class.brier == pytest.approx((0.2**2 + 0.1**2) / 2)
+    assert score(probabilities([math.nan, 0.5]), np.asarray([0, 1])) == Scores()
 
 
 def test_standard_error() -> None:
     assert accuracy_standard_error(0.92, 500) == pytest.approx(0.0121, abs=5e-5)
-
-
-def test_leak_check() -> None:
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (6, 4, 4), np.uint8)
-    data = ImageDataset.from_arrays(
-        images, [0, 1] * 3, groups=[1, 1, 2, 2, 3, 3], provenance={"source": "a"}
-    )
-    train, test = data.select([0, 1, 2]), data.select([0, 3, 4])
-    assert check_leaks(train, test) == LeakCheck(3, identical=1, same_group=2)
-    assert check_leaks(data.select([0, 1]), data.select([2, 3])) == LeakCheck(2, 0, 0)
-    assert not LeakCheck(2, 0, 0).found
-    assert LeakCheck(2, 0, 0).describe() == ""
-    elsewhere = ImageDataset.from_arrays(images, [0, 1] * 3, groups=[1, 1, 2, 2, 3, 3])
-    assert check_leaks(train, elsewhere).same_group is None  # other patients, the same numbers
-    assert check_leaks(train, test.with_groups(None)).same_group is None
-
-
-def test_table() -> None:
-    text = str(make_result())
-    head, rule, *rows = text.splitlines()
-    assert head.split() == [
-        *("arm", "accuracy", "loss", "AUC", "sensitivity", "specificity", "steps"),
-    ]
-    assert set(rule) == {"-", " "}
-    assert rows[0].startswith("original    0.625 ± 0.000")
-    assert rows[1].rstrip().endswith("6")
-    assert "8 test images: an accuracy near 0.66 has a standard error of 0.168" in text
-    assert "Mean and standard deviation of 2 seeds" in text
-    assert "share of 'fractured' images found" in text
-    assert "LEAK" not in text
-    assert repr(make_result()) == text
-    assert "LEAK: 4 of 8 test images (50%)" in str(make_result(leak=LeakCheck(8, 4)))
-    single = make_result(runs=make_result().runs[:1])
-    assert "One seed" in str(single)
 
 
 def test_look_up() -> None:
@@ -137,10 +153,32 @@ def test_look_up() -> None:
     np.testing.assert_allclose(result.scores("original")["accuracy"], [0.625, 0.625])
     with pytest.raises(KeyError, match="none of the arms"):
         result["other"]
+    with pytest.raises(KeyError, match="none of the arms"):
+        result.probabilities("other")
+    assert [name for name in ("original", "warm_start") if name not in str(result)] == []
+    with pytest.raises(TypeError, match="positional"):
+        ArmRun("original", 0)  # type: ignore[call-arg, misc]
 
 
-def test_json_round_trip(tmp_path: Path) -> None:
-    result = make_result()
+def test_folds_are_pooled() -> None:
+    whole, folded = make_result(), make_result(folds=2)
+    assert (whole.n_folds, folded.n_folds, whole.seeds, folded.seeds) == (1, 2, (0, 1), (0, 1))
+    assert [(run.fold, run.seed) for run in folded["original"]] == [(0, 0), (1, 0), (0, 1), (1, 1)]
+    assert folded.scores("original")["accuracy"].shape == (4,)
+    for arm in folded.arms:  # the same predictions, image by image, wherever an image judges
+        pooled = folded.probabilities(arm)
+        assert pooled.shape == (2, 8, 2)
+        assert pooled.dtype == np.float32
+        np.testing.assert_array_equal(pooled, whole.probabilities(arm))
+    assert not np.array_equal(*folded.probabilities("warm_start"))
+    unfinished = make_result(folds=2, runs=folded.runs[2:])  # fold 0 of seed 0 is missing
+    gaps = np.isnan(unfinished.probabilities("original")).any(axis=2)
+    np.testing.assert_array_equal(gaps, [[True, False] * 4, [False] * 8])
+
+
+@pytest.mark.parametrize("folds", [1, 2])
+def test_json_round_trip(tmp_path: Path, folds: int) -> None:
+    result = make_result(folds=folds, leak=make_leak(3))
     result.save(tmp_path / "result.json")
     again = ComparisonResult.load(tmp_path / "result.json")
     assert again.to_dict() == result.to_dict()
@@ -153,11 +191,18 @@ def test_json_round_trip(tmp_path: Path) -> None:
     assert again.names is not None
     assert again.names[2] == "bild2ä"
     assert again.groups is not None
-    assert again.leak == result.leak
+    np.testing.assert_array_equal(again.folds, result.folds)
+    assert again.leak is not None
+    assert result.leak is not None
+    assert again.leak.describe() == result.leak.describe()
+    assert again.leak.found
+    assert again.leak.examples == ()  # no patient's image leaves the machine by way of a file
+    assert again.pictures is None
     assert str(again) == str(result)
-    nameless = make_result(names=None, groups=None)
-    nameless.save(tmp_path / "nameless.json")
-    assert ComparisonResult.load(tmp_path / "nameless.json").names is None
+    plain = make_result(names=None, groups=None, leak=None)
+    plain.save(tmp_path / "plain.json")
+    loaded_plain = ComparisonResult.load(tmp_path / "plain.json")
+    assert (loaded_plain.names, loaded_plain.groups, loaded_plain.leak) == (None, None, None)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +214,11 @@ def test_json_round_trip(tmp_path: Path) -> None:
         (lambda d: d.update(labels=[0, 1, 2, 3, 4, 5, 6, 7]), "labels must lie"),
         (lambda d: d["runs"][0]["probabilities"].pop(), "expected probabilities of shape"),
         (lambda d: d["runs"][0]["scores"].update(luck=1), "damaged"),
-        (lambda d: d.update(format_version=2), "Expected a file of"),
+        (lambda d: d["folds"].pop(), "expected 8 folds"),
+        (lambda d: d["folds"].__setitem__(0, 1), "expected probabilities of shape"),
+        (lambda d: d["leak"].pop("twins"), "not a LeakageReport"),
+        (lambda d: d.update(format_version=1), "Expected a file of"),
+        (lambda d: d.update(format_version=3), "Expected a file of"),
         (lambda d: d.pop("format"), "not a saved ComparisonResult"),
     ],
 )
@@ -188,19 +237,3 @@ def test_other_files(tmp_path: Path) -> None:
         path.write_bytes(content)
         with pytest.raises(ValueError, match="not a saved ComparisonResult"):
             ComparisonResult.load(path)
-
-
-def test_figures(tmp_path: Path) -> None:
-    result = make_result(leak=LeakCheck(8, 4))
-    figure = result.plot_accuracy()
-    axis = figure.axes[0]
-    assert [bar.get_height() for bar in axis.patches] == pytest.approx([0.625, 0.6875])
-    assert [text.get_text() for text in axis.texts] == ["62.5%", "68.8%"]
-    assert "LEAK" in axis.get_title()
-    figure.savefig(tmp_path / "accuracy.png")
-    curves = result.plot_histories()
-    assert [axis.get_ylabel() for axis in curves.axes[::2]] == ["accuracy", "loss"]
-    curves.savefig(tmp_path / "histories.png")
-    single = make_result(runs=make_result().runs[:1])
-    single.plot_accuracy().savefig(tmp_path / "single.png")
-    single.plot_histories().savefig(tmp_path / "single_histories.png")

@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 
 from synthray.audit.embedding import working_copies
 from synthray.audit.families import Families
-from synthray.audit.matching import compare
+from synthray.audit.matching import View, compare
 from synthray.audit.registration import Registration
 from synthray.datasets.image_dataset import ImageDataset
 
 _log = logging.getLogger("synthray")
 
 _FLAT = 2.0  # gray levels of spread, below which there is nothing to compare
-_FIRST_NEIGHBOURS = 4
-_NEIGHBOURS = 10
-_ZOOMS = (1.0, 0.72, 0.85, 1.18, 1.39)
+_FIRST = (View(neighbours=4),)
+_ZOOMED = tuple(View(zoom) for zoom in (1.0, 0.72, 0.85, 1.18, 1.39))
+_CROPPED = tuple(View(1.1, x, y, neighbours=5) for x in (-3, 3) for y in (-3, 3))
 _REPRESENTATIVES = 3
 _UNITS = 1000
 _WORTH_SAYING = 4000
@@ -95,8 +95,7 @@ def _families(images: NDArray[np.uint8], verbose: Any) -> NDArray[np.int64]:
         copies,
         registration,
         places,
-        neighbours=_FIRST_NEIGHBOURS,
-        zooms=(1.0,),
+        views=_FIRST,
         hypotheses=1,
         advance=progress.part(0.0, 0.3),
     )
@@ -106,8 +105,7 @@ def _families(images: NDArray[np.uint8], verbose: Any) -> NDArray[np.int64]:
         copies,
         registration,
         kept,
-        neighbours=_NEIGHBOURS,
-        zooms=_ZOOMS,
+        views=_ZOOMED + _CROPPED,
         hypotheses=2,
         advance=progress.part(0.3, 1.0),
     )

@@ -1,8 +1,8 @@
 """Descriptions of radiographs that a rotation or a flip does not change.
 
-Around the centre, a rotation is a shift along the angle and a flip reverses it; neither changes the
-magnitudes of the Fourier series along the angle (the polar half of Fourier-Mellin: Reddy & Chatterji
-1996, doi:10.1109/83.506761). Radii are kept apart, so that content and not only its spectrum counts.
+Around the centre, a rotation is a shift along the angle and a flip reverses it; neither changes
+magnitudes of the Fourier series along the angle (the polar half of Fourier-Mellin: Reddy and
+Chatterji 1996, doi:10.1109/83.506761). Radii are kept apart: content counts, not only its spectrum.
 """
 
 from __future__ import annotations

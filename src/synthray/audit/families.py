@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from synthray.audit.matching import Evidence
 
-_LINK = 1.0  # log-odds that start a family
+_LINK = 0.5  # log-odds that start a family
 _FOR, _AGAINST = 6.0, -3.0  # what one pair may weigh in a union of families
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -15,16 +15,38 @@ from synthray.audit.embedding import Spectra, best_rotations, embeddings, spectr
 from synthray.audit.neighbours import nearest
 from synthray.audit.registration import Index, Registration, starting_points
 
-# Log-odds that two images are the same radiograph, from the correlation of their fine structure
-# (Fisher's z) and from how much of that structure is parallel edges: two straight shafts fit each
-# other along their whole length, and prove little by it. Fitted once to planted copies and to pairs
-# of different patients; benchmarks/duplicates.py measures it on draws not used for that.
-_FIT, _STRAIGHT, _OFFSET = 9.6, -11.0, -9.8
-_ZOOMED, _SHIFTED = -30.0, -1.0  # for straight ones, a change of log scale and of a pixel
+# Log-odds that two images are the same radiograph: from the correlations of fine structure and of
+# what varies along its edges (Fisher's z), less a doubt where all edges are parallel, for straight
+# shafts fit each other at any place and scale. Fitted to planted copies and to pairs of different
+# patients; benchmarks/duplicates.py measures it on draws that were not used for that.
+_FIT, _ALONG, _OFFSET = 4.5, 5.7, -10.6
+_STRAIGHT, _ZOOMED, _SHIFTED = -8.0, -20.0, -1.0  # each, a change of log scale, of a pixel
+_STEEPNESS = 6  # shafts have a straightness near 1, hands about 0.5
 
 _ROUGH_FIT = 0.72  # of polar series; copies lie above, with their right rotation and scale
 _FIRST_FIT = 0.6  # after a few steps on a coarse grid
 _BLOCK = 512
+
+
+@dataclass(frozen=True)
+class View:
+    """A way to look at images when neighbours are searched.
+
+    Attributes:
+        zoom: Radii are this many times as long.
+        right: Pixels by which images are moved to the right first.
+        down: Pixels by which they are moved down.
+        neighbours: How many neighbours of each image to take.
+    """
+
+    zoom: float = 1.0
+    right: int = 0
+    down: int = 0
+    neighbours: int = 8
+
+    def shifted(self, copies: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the images, moved; what leaves on one side comes in on the other."""
+        return np.roll(copies, (self.down, self.right), axis=(1, 2))
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,8 +69,7 @@ def compare(
     registration: Registration,
     places: Index,
     *,
-    neighbours: int,
-    zooms: tuple[float, ...],
+    views: Sequence[View],
     hypotheses: int,
     advance: Callable[[float], Any],
 ) -> Evidence:
@@ -58,19 +79,18 @@ def compare(
         copies: Gray images of `SIDE` x `SIDE`, shape `(n, SIDE, SIDE)`.
         registration: Of the same images.
         places: Which of them to compare.
-        neighbours: Pairs to look at for each image and zoom.
-        zooms: Scales at which images are laid on others.
+        views: How images are laid on others; the first is the plain one.
         hypotheses: Rotations, flips and scales to try for a pair.
         advance: Called with the share that is done, 0 to 1.
     """
     plain = spectra(copies[places])
     points = embeddings(plain)
     guesses = []
-    for number, zoom in enumerate(zooms):
-        zoomed = plain if zoom == 1.0 else spectra(copies[places], zoom)
-        near = nearest(points if zoom == 1.0 else embeddings(zoomed), points, neighbours)
-        guesses.append(_guesses(zoomed, plain, near, zoom))
-        advance(0.2 * (number + 1) / len(zooms))
+    for number, view in enumerate(views):
+        seen = plain if number == 0 else spectra(view.shifted(copies[places]), view.zoom)
+        near = nearest(embeddings(seen), points, view.neighbours)
+        guesses.append(_guesses(seen, plain, near, view))
+        advance(0.2 * (number + 1) / len(views))
     table = _likeliest(np.concatenate(guesses), len(places), hypotheses)
     table[:, :2] = places[table[:, :2].astype(np.int64)]
 
@@ -90,21 +110,29 @@ def compare(
 
 
 def _guesses(
-    zoomed: Spectra, plain: Spectra, near: NDArray[np.int64], zoom: float
+    seen: Spectra, plain: Spectra, near: NDArray[np.int64], view: View
 ) -> NDArray[np.float64]:
-    """Return rows (i, j, flipped, angle, scale, fit) of both mirror states of each pair."""
+    """Return rows (i, j, flipped, angle, scale, fit, right, down), two mirror states a pair."""
     k = near.shape[1]
     rows = []
     for start in range(0, len(near), _BLOCK):
         part = near[start : start + _BLOCK]
         i, j = np.repeat(np.arange(start, start + len(part)), k), part.ravel()
-        fits, angles = best_rotations(zoomed[i], plain[j])
+        fits, angles = best_rotations(seen[i], plain[j])
         for flipped in (0, 1):
-            columns = (i, j, np.full(len(i), flipped), angles[:, flipped])
-            kept = fits[:, flipped] > _ROUGH_FIT
-            table = np.column_stack([*columns, np.full(len(i), 1 / zoom), fits[:, flipped]])
-            rows.append(table[kept])
-    return np.concatenate(rows) if rows else np.zeros((0, 6))
+            table = np.empty((len(i), 8))
+            table[:, 0], table[:, 1], table[:, 2] = i, j, flipped
+            table[:, 3], table[:, 4], table[:, 5] = (
+                angles[:, flipped],
+                1 / view.zoom,
+                fits[:, flipped],
+            )
+            table[:, 6:] = view.right, view.down
+            if view.zoom < 1:  # from the enlarged one, whose whole disc the other one holds
+                table[:, 0], table[:, 1], table[:, 4] = j, i, view.zoom
+                table[:, 3] *= 1 if flipped else -1
+            rows.append(table[table[:, 5] > _ROUGH_FIT])
+    return np.concatenate(rows) if rows else np.zeros((0, 8))
 
 
 def _likeliest(table: NDArray[np.float64], n: int, hypotheses: int) -> NDArray[np.float64]:
@@ -120,20 +148,25 @@ def _likeliest(table: NDArray[np.float64], n: int, hypotheses: int) -> NDArray[n
 def _log_odds(registration: Registration, table: NDArray[np.float64]) -> NDArray[np.float64]:
     i, j = table[:, 0].astype(np.int64), table[:, 1].astype(np.int64)
     flipped = table[:, 2] > 0
-    start = starting_points(table[:, 3].astype(np.float32), table[:, 4].astype(np.float32))
+    start = starting_points(flipped, *table[:, [3, 4, 6, 7]].astype(np.float32).T)
     odds = np.full(len(table), -np.inf)
     fit, found = registration.align(i, j, flipped, start, coarse=True)
     kept = np.flatnonzero(fit > _FIRST_FIT)
     if len(kept):
         i, j, flipped = i[kept], j[kept], flipped[kept]
         _, found = registration.align(i, j, flipped, found[kept], coarse=False)
-        fits = registration.judge(i, j, flipped, found)
-        straight = np.minimum(registration.straightness[i], registration.straightness[j]) ** 4
+        fits, along = registration.judge(i, j, flipped, found)
+        straight = np.minimum(registration.straightness[i], registration.straightness[j])
         zoomed = np.abs(np.log(np.hypot(found[:, 0], found[:, 1])))
         shifted = np.hypot(found[:, 2], found[:, 3])
         doubt = _STRAIGHT + _ZOOMED * zoomed + _SHIFTED * shifted
-        odds[kept] = _FIT * np.arctanh(np.clip(fits, -0.5, 0.995)) + straight * doubt + _OFFSET
+        odds[kept] = _FIT * _fisher_z(fits) + _ALONG * _fisher_z(along) + _OFFSET
+        odds[kept] += straight**_STEEPNESS * doubt
     return odds
+
+
+def _fisher_z(correlations: NDArray[np.float32]) -> NDArray[np.float64]:
+    return np.arctanh(np.clip(correlations, -0.5, 0.995, dtype=np.float64))
 
 
 def _best_of_pairs(table: NDArray[np.float64], odds: NDArray[np.float64], n: int) -> Evidence:

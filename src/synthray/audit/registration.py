@@ -37,15 +37,19 @@ class Registration:
         n = len(copies)
         self._coarse = np.empty((n, SIDE * SIDE, 3), np.int8)
         self._fine = np.empty((n, SIDE * SIDE, 3), np.int8)
-        self._judged = np.empty((n, SIDE * SIDE, 1), np.int8)
+        self._judged = np.empty((n, SIDE * SIDE, 3), np.int8)
         self.straightness = np.empty(n, np.float32)
+        self._direction = np.empty(n, np.float32)
         for start in range(0, n, 512):
             part = copies[start : start + 512]
             self._coarse[start : start + 512] = _bands(part, 1.5, 7.0)
             self._fine[start : start + 512] = _bands(part, 0.7, 4.0)
             structure = _structure(part)
-            self._judged[start : start + 512] = _as_bytes([structure])
-            self.straightness[start : start + 512] = _straightness(structure)
+            slopes = [np.gradient(structure, axis=axis) for axis in (2, 1)]
+            self._judged[start : start + 512] = _as_bytes([structure, *slopes])
+            straightness, direction = _straightness(*slopes)
+            self.straightness[start : start + 512] = straightness
+            self._direction[start : start + 512] = direction
 
     def align(
         self, i: Index, j: Index, flipped: NDArray[np.bool_], start: Floats, *, coarse: bool
@@ -95,20 +99,40 @@ class Registration:
             now = now + np.clip(solved[:, :4] / gain, -_LARGEST_STEP, _LARGEST_STEP)
         return best, found
 
-    def judge(self, i: Index, j: Index, flipped: NDArray[np.bool_], found: Floats) -> Floats:
-        """Return the correlations of fine structure at given transforms, shape `(n,)`."""
+    def judge(
+        self, i: Index, j: Index, flipped: NDArray[np.bool_], found: Floats
+    ) -> tuple[Floats, Floats]:
+        """Return how well fine structure correlates at given transforms, -1 to 1, `(n,)` each.
+
+        Returns:
+            The correlation of fine structure, and of its slope along the edges of the first image:
+            two straight shafts agree across their edges wherever they are laid on each other, and
+            prove something only by what varies along them.
+        """
         y, x = _disc(1.5)
         mirror = np.where(flipped, -1, 1).astype(np.float32)[:, None]
-        fixed = _values(self._judged, i, y, x)[..., 0]
+        fixed = _values(self._judged, i, y, x)
         values, inside = _interpolated(self._judged, j, *_moved(found, mirror, y, x))
-        return _correlation(fixed, values[..., 0], inside.astype(np.float32))
+        weight = inside.astype(np.float32)
+        right, down = np.cos(self._direction[i])[:, None], np.sin(self._direction[i])[:, None]
+        along = right * fixed[..., 1] + down * fixed[..., 2]
+        cosine, sine = found[:, :1], found[:, 1:2]
+        dx = cosine * values[..., 1] + sine * values[..., 2]
+        dy = mirror * (cosine * values[..., 2] - sine * values[..., 1])
+        return (
+            _correlation(fixed[..., 0], values[..., 0], weight),
+            _correlation(along, right * dx + down * dy, weight),
+        )
 
 
-def starting_points(angles: Floats, zooms: Floats) -> Floats:
-    """Return the parameters of rotations about the centre, shape `(n, 4)`."""
-    none = np.zeros_like(angles)
-    points = [zooms * np.cos(angles), zooms * np.sin(angles), none, none]
-    return np.stack(points, 1).astype(np.float32)
+def starting_points(
+    flipped: NDArray[np.bool_], angles: Floats, scales: Floats, right: Floats, down: Floats
+) -> Floats:
+    """Return the parameters of a shift of the first image, then rotation and scale, `(n, 4)`."""
+    cosine, sine = scales * np.cos(angles), scales * np.sin(angles)
+    turned = np.where(flipped, -1, 1) * down
+    shifts = [cosine * right - sine * turned, sine * right + cosine * turned]
+    return np.stack([cosine, sine, *shifts], 1).astype(np.float32)
 
 
 def _bands(copies: Floats, low: float, high: float) -> Bytes:
@@ -126,18 +150,19 @@ def _structure(copies: Floats) -> Floats:
     return np.asarray(fine / (fine.std((1, 2), keepdims=True) + 1e-6), np.float32)
 
 
-def _straightness(structure: Floats) -> Floats:
-    """Return the coherence of the structure tensor over the compared disc, 0 to 1.
+def _straightness(dx: Floats, dy: Floats) -> tuple[Floats, Floats]:
+    """Return the coherence of the structure tensor over the compared disc, and its edges' angle.
 
     Bigün & Granlund 1987: difference by sum of the eigenvalues of the mean outer product of slopes.
     """
     y, x = _disc(1.0)
     middle = (SIDE - 1) / 2
     rows, columns = np.rint(y + middle).astype(int), np.rint(x + middle).astype(int)
-    dy = np.gradient(structure, axis=1)[:, rows, columns]
-    dx = np.gradient(structure, axis=2)[:, rows, columns]
+    dx, dy = dx[:, rows, columns], dy[:, rows, columns]
     xx, yy, xy = (dx * dx).mean(1), (dy * dy).mean(1), (dx * dy).mean(1)
-    return np.asarray(np.sqrt((xx - yy) ** 2 + 4 * xy * xy) / (xx + yy + 1e-9), np.float32)
+    coherence = np.sqrt((xx - yy) ** 2 + 4 * xy * xy) / (xx + yy + 1e-9)
+    across = np.arctan2(2 * xy, xx - yy) / 2
+    return np.asarray(coherence, np.float32), np.asarray(across + np.pi / 2, np.float32)
 
 
 def _as_bytes(channels: list[Floats]) -> Bytes:

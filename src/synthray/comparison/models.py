@@ -203,7 +203,39 @@ def _seeded(seed: int) -> Iterator[None]:
         random.seed(seed)
         np.random.seed(seed)
         try:
-            yield
+            with _own_random(seed):
+                yield
         finally:
             random.setstate(python_state)
             np.random.set_state(numpy_state)
+
+
+@contextlib.contextmanager
+def _own_random(seed: int) -> Iterator[None]:
+    """Let `random`'s functions draw from a generator of this thread's own.
+
+    Keras calls `random.randint`, and so do others at any moment: the event loop of a dask worker
+    would now and then take a draw out of the middle of the sequence.
+    """
+    own, thread = random.Random(seed), threading.get_ident()
+    shared = {
+        name: function
+        for name, function in vars(random).items()
+        if isinstance(getattr(function, "__self__", None), random.Random)
+    }
+
+    def of_this_thread(name: str) -> Callable[..., Any]:
+        mine, others = getattr(own, name), shared[name]
+
+        def draw(*args: Any, **kwargs: Any) -> Any:
+            return (mine if threading.get_ident() == thread else others)(*args, **kwargs)
+
+        return draw
+
+    for name in shared:
+        setattr(random, name, of_this_thread(name))
+    try:
+        yield
+    finally:
+        for name, function in shared.items():
+            setattr(random, name, function)

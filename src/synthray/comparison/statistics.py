@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthray.comparison.metrics import LOWER_IS_BETTER
-from synthray.comparison.resampling import METRICS, Resampled, resample
+from synthray.comparison.resampling import METRICS, Resampled, Spread, interval, resample, spread
 from synthray.comparison.verdicts import Difference, Interval, Statistics, Verdict
 
 Floats = NDArray[np.float64]
@@ -38,10 +38,15 @@ def compare_arms(
     """Compare every arm with a baseline, trained and judged on the same folds and seeds.
 
     Two things are left to chance: which images judge, and training. Intervals hold both: groups of
-    images are drawn anew (a bootstrap of clusters), and with several seeds a t distributed error of
-    the mean over seeds is added. With folds the verdict rests on the corrected resampled t test,
-    which allows for training sets that overlap (Nadeau & Bengio 2003, section 3); with one test
-    set, on the bootstrap.
+    images are drawn anew (a bootstrap of clusters), and what seeds differ by beyond that is added
+    (with one seed, what folds differ by). With folds the verdict rests on the corrected resampled
+    t test, which allows for training sets that overlap (Nadeau & Bengio 2003); with one test set
+    and several seeds, on the bootstrap. One training of each arm on one test set gives no verdict:
+    it does not show what a repeat would give.
+
+    Every metric is computed within each fold and seed and averaged: outputs of different models
+    need not be on one scale. Where it is not defined in one of them (a fold without images of every
+    class, a training that diverged), it is `None` for the arm.
 
     Args:
         probabilities: Arm to predictions, shape `(n_seeds, n_images, num_classes)`, rows sum to 1.
@@ -54,12 +59,12 @@ def compare_arms(
         test_to_train: Test images for each training image, of the corrected t test; by default
             `1 / (n_folds - 1)`.
         confidence: Of the intervals; tests are at the level `1 - confidence`.
-        n_resamples: Draws of the bootstrap.
+        n_resamples: Draws of the bootstrap, at least 100.
         seed: Seed of the draws.
         resampled: What `resample` gave for the same predictions, to be used again.
 
     Raises:
-        ValueError: If shapes do not fit, or metric or baseline are unknown.
+        ValueError: If shapes do not fit, or an argument is unknown or out of range.
 
     Examples:
         >>> import numpy as np
@@ -73,18 +78,18 @@ def compare_arms(
         >>> found.differences["better"].verdict
         'better'
     """
-    labels = np.asarray(labels, np.int64)
+    labels = np.asarray(labels)
     n = len(labels)
     folds = np.zeros(n, np.int64) if folds is None else np.asarray(folds)
-    codes = np.arange(n) if groups is None else np.unique(groups, return_inverse=True)[1]
-    _check(probabilities, labels, codes, folds, metric, confidence)
+    groups = np.arange(n) if groups is None else np.asarray(groups)
+    _check(probabilities, labels, groups, folds, positive_class)
+    _check_settings(metric, confidence, n_resamples, test_to_train)
+    codes = np.unique(groups, return_inverse=True)[1]
     arms = list(probabilities)
     if baseline is None:
         baseline = "original" if "original" in arms else arms[0]
     if baseline not in arms:
         raise ValueError(f"baseline must be one of the arms {arms}, got {baseline!r}.")
-    n_seeds = len(probabilities[baseline])
-    n_folds = len(np.unique(folds))
     if resampled is None:
         resampled = resample(
             probabilities,
@@ -95,40 +100,44 @@ def compare_arms(
             n_resamples=n_resamples,
             seed=seed,
         )
+    n_seeds, n_folds = resampled.measured[baseline][metric].shape
     alpha = 1 - confidence
+    ratio = None
+    if n_folds > 1:
+        ratio = 1 / (n_folds - 1) if test_to_train is None else test_to_train
     rivals = [arm for arm in arms if arm != baseline]
-    ratio = 1 / (n_folds - 1) if test_to_train is None and n_folds > 1 else test_to_train
-    tested: list[dict[str, Any]] = []
+    spreads, tested = [], []
     for arm in rivals:
         pairs = resampled.measured[arm][metric] - resampled.measured[baseline][metric]
-        draws = resampled.drawn[arm][metric] - resampled.drawn[baseline][metric]
-        tested.append(
-            {
-                **_estimate(pairs, draws, alpha, seed),
-                "p_permutation": sign_flip(pairs.ravel()),
-                "p_corrected_t": corrected_t(pairs.ravel(), ratio) if n_folds > 1 else None,
-                "p_mcnemar": _mcnemar(probabilities[arm], probabilities[baseline], labels),
-                "error": _error(pairs, draws, ratio if n_folds > 1 else None),
-            }
+        chance = spread(
+            pairs, resampled.drawn[arm][metric] - resampled.drawn[baseline][metric], resampled
         )
+        found = _estimate(pairs, chance, alpha, resampled.n_groups)
+        flips = sign_flip(pairs.ravel()) if 2.0 ** (1 - pairs.size) < alpha else None
+        found["p_permutation"] = flips
+        found["p_corrected_t"] = corrected_t(pairs.ravel(), ratio, n_folds - 1)
+        found["p_mcnemar"] = _mcnemar(probabilities[arm], probabilities[baseline], labels)
+        tested.append(found)
+        spreads.append((chance, _threshold(pairs, chance, ratio, alpha / len(rivals))))
     test = "corrected t" if n_folds > 1 else "bootstrap"
-    chosen = [found[f"p_{test.replace(' ', '_')}"] for found in tested]
+    chosen = [
+        None if chance.training is None else found[f"p_{test.replace(' ', '_')}"]
+        for found, (chance, _) in zip(tested, spreads, strict=True)
+    ]
     differences = {}
-    for arm, found, p, adjusted in zip(rivals, tested, chosen, holm(chosen), strict=True):
-        freedom = n_folds * n_seeds - 1 if n_folds > 1 else None
-        detectable = _detectable(found.pop("error"), alpha / len(rivals), freedom)
-        verdict = _verdict(found, adjusted, alpha, metric)
+    for place, (arm, adjusted) in enumerate(zip(rivals, holm(chosen), strict=True)):
+        found, (chance, threshold) = tested[place], spreads[place]
         differences[arm] = Difference(
             arm=arm,
             baseline=baseline,
             metric=metric,
             **found,
             test=test,
-            p_value=p,
+            p_value=chosen[place],
             p_holm=adjusted,
-            detectable=detectable,
-            needed_images=_needed(found["difference"], detectable, n, verdict),
-            verdict=verdict,
+            detectable=None if threshold is None else threshold[1],
+            needed_images=_needed(found["difference"], threshold, chance, n),
+            verdict=_verdict(found, adjusted, alpha, metric),
         )
     return Statistics(
         metric=metric,
@@ -139,11 +148,7 @@ def compare_arms(
         n_folds=n_folds,
         n_seeds=n_seeds,
         intervals={
-            arm: {
-                name: _interval(resampled.measured[arm][name], resampled.drawn[arm][name], alpha)
-                for name in METRICS
-            }
-            for arm in arms
+            arm: {name: interval(resampled, arm, name, alpha) for name in METRICS} for arm in arms
         },
         differences=differences,
     )
@@ -160,25 +165,33 @@ def holm(p_values: list[float | None]) -> list[float | None]:
     return adjusted
 
 
-def corrected_t(pairs: Floats, test_to_train: float | None) -> float | None:
-    """Return the two-sided p of the corrected resampled t test (Nadeau & Bengio 2003, eq. 9).
+def corrected_t(
+    pairs: Floats, test_to_train: float | None, freedom: int | None = None
+) -> float | None:
+    """Return the two-sided p of the corrected resampled t test (Nadeau & Bengio 2003).
 
     The variance of a mean over J overlapping training sets is taken as `(1 / J + test_to_train)`
-    times that of one difference, where independence would give `1 / J`.
+    times that of one difference, where independence would give `1 / J`. Their test has J - 1
+    degrees of freedom, for J random splits. Seeds of one fold share its test images: so many pairs
+    know no more of chance than there are folds, and `freedom` must be their number less one.
 
     Args:
         pairs: A difference for each fold and seed.
         test_to_train: Test images for each training image.
-    """
-    from scipy.stats import t
+        freedom: Degrees of freedom; by default those of the paper.
 
+    Returns:
+        The p-value; `None` for fewer than two pairs, no ratio, or a pair that is not finite.
+
+    References:
+        C. Nadeau and Y. Bengio, "Inference for the generalization error", *Machine Learning* 52,
+        239-281, 2003.
+    """
     if len(pairs) < 2 or test_to_train is None or not np.isfinite(pairs).all():
         return None
-    error = math.sqrt((1 / len(pairs) + test_to_train) * pairs.var(ddof=1))
-    mean = float(pairs.mean())
-    if error == 0:
-        return 1.0 if mean == 0 else 0.0
-    return float(2 * t.sf(abs(mean) / error, len(pairs) - 1))
+    variance = (1 / len(pairs) + test_to_train) * float(pairs.var(ddof=1))
+    chance = Spread(variance, 0.0, freedom or len(pairs) - 1)
+    return chance.p_value(float(pairs.mean()), without=0.0)
 
 
 def sign_flip(pairs: Floats, seed: int = 0) -> float | None:
@@ -224,71 +237,48 @@ def _mcnemar(
     return mcnemar(int((right & ~before).sum()), int((before & ~right).sum()))
 
 
-def _estimate(pairs: Floats, draws: Floats, alpha: float, seed: int) -> dict[str, float | None]:
-    none = {"difference": None, "low": None, "high": None, "p_bootstrap": None}
-    if not np.isfinite(pairs).all():
-        return {**none}
-    draws = _with_training(pairs, draws)
-    draws = draws[np.isfinite(draws)]
+def _estimate(
+    pairs: Floats, chance: Spread, alpha: float, n_groups: int
+) -> dict[str, float | None]:
     value = float(pairs.mean())
-    if len(draws) < 2:
-        return {**none, "difference": value}
-    low, high = np.quantile(draws, [alpha / 2, 1 - alpha / 2])
-    # The draws lie around the measured difference; how far out zero lies is the p of no difference.
-    tail = min(int((draws <= 0).sum()), int((draws >= 0).sum()))
-    p = min(1.0, 2 * (tail + 1) / (len(draws) + 1))
-    return {"difference": value, "low": float(low), "high": float(high), "p_bootstrap": p}
+    known = math.isfinite(value)
+    if not known or math.isnan(chance.error):
+        only = value if known else None
+        return {"difference": only, "low": None, "high": None, "p_bootstrap": None}
+    reach = chance.reach(alpha)
+    # Without any spread, as likely as that all groups fall on one side by chance.
+    p = chance.p_value(value, without=2.0 ** (1 - n_groups))
+    return {"difference": value, "low": value - reach, "high": value + reach, "p_bootstrap": p}
 
 
-def _interval(values: Floats, draws: Floats, alpha: float) -> Interval:
-    if not np.isfinite(values).all():
-        return Interval(None, None, None)
-    draws = _with_training(values, draws)
-    draws = draws[np.isfinite(draws)]
-    if len(draws) < 2:
-        return Interval(float(values.mean()), None, None)
-    low, high = np.quantile(draws, [alpha / 2, 1 - alpha / 2])
-    return Interval(float(values.mean()), float(low), float(high))
+def _threshold(
+    pairs: Floats, chance: Spread, ratio: float | None, alpha: float
+) -> tuple[float, float] | None:
+    """Return the difference from which the verdict's test rejects, and what four of five exceed."""
+    from scipy.stats import t
 
-
-def _with_training(values: Floats, draws: Floats) -> Floats:
-    """Add chance in training: the error of a mean over seeds, t distributed."""
-    n_seeds = len(values)
-    if n_seeds < 2:
-        return draws
-    spread = values.mean(axis=1).std(ddof=1)
-    noise = np.random.default_rng(n_seeds).standard_t(n_seeds - 1, len(draws))
-    return draws + noise * spread / math.sqrt(n_seeds)
-
-
-def _error(pairs: Floats, draws: Floats, test_to_train: float | None) -> float:
-    """Return the standard error of the mean difference that the verdict's test goes by."""
-    flat = pairs.ravel()
-    if test_to_train is not None:
-        return math.sqrt((1 / len(flat) + test_to_train) * flat.var(ddof=1))
-    variance = float(np.nanvar(draws))
-    if len(pairs) > 1:
-        variance += float(pairs.mean(axis=1).var(ddof=1)) / len(pairs)
-    return math.sqrt(variance)
-
-
-def _detectable(error: Any, alpha: float, freedom: int | None) -> float | None:
-    from scipy.stats import norm, t
-
-    if not error > 0:  # no spread, or not defined
+    if chance.training is None or not np.isfinite(pairs).all() or not chance.error > 0:
         return None
-    law = norm if freedom is None else t(freedom)
-    return float((law.ppf(1 - alpha / 2) + law.ppf(_POWER)) * error)
+    if ratio is None:
+        bound, freedom = chance.reach(alpha), chance.freedom
+    else:
+        freedom = pairs.shape[1] - 1
+        variance = (1 / pairs.size + ratio) * float(pairs.var(ddof=1))
+        bound = Spread(variance, 0.0, freedom).reach(alpha)
+    return bound, bound + float(t.ppf(_POWER, freedom)) * chance.error
 
 
 def _needed(
-    difference: float | None, detectable: float | None, n: int, verdict: Verdict
+    difference: float | None, threshold: tuple[float, float] | None, chance: Spread, n: int
 ) -> int | None:
-    if verdict != "cannot be told apart" or not difference or detectable is None:
+    if not difference or threshold is None or abs(difference) >= threshold[0]:
+        return None  # no question, not defined, or found
+    # More images lower their own part of the variance alone: n * share / N + 1 - share.
+    share = chance.images_share
+    room = (difference / threshold[1]) ** 2 - (1 - share)
+    if room <= 0:
         return None
-    needed = n * (detectable / abs(difference)) ** 2
-    if needed <= n:
-        return None  # enough of them, but not this time
+    needed = n * share / room
     digits = max(0, int(math.log10(needed)) - 1)
     return math.ceil(needed / 10**digits) * 10**digits
 
@@ -306,26 +296,39 @@ def _verdict(
 
 def _check(
     probabilities: Mapping[str, NDArray[np.float32]],
-    labels: NDArray[np.int64],
+    labels: NDArray[Any],
     groups: NDArray[Any],
-    folds: NDArray[np.int64],
-    metric: str,
-    confidence: float,
+    folds: NDArray[Any],
+    positive_class: int,
+) -> None:
+    if not probabilities:
+        raise ValueError("There is no arm to compare: probabilities is empty.")
+    n = len(labels)
+    shapes = {arm: np.shape(p) for arm, p in probabilities.items()}
+    first = next(iter(shapes.values()))
+    if len(first) != 3 or first[1] != n or min(first) < 1 or set(shapes.values()) != {first}:
+        raise ValueError(
+            f"Expected predictions of shape (n_seeds, {n}, num_classes), the same for all arms, "
+            f"got {shapes}."
+        )
+    k = first[2]
+    if k < 2 or labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= k:
+        raise ValueError(f"Expected labels that are integers from 0 to {k - 1}, one a class.")
+    if positive_class not in range(k):
+        raise ValueError(f"positive_class must be a label from 0 to {k - 1}, got {positive_class}.")
+    for name, column in (("groups", groups), ("folds", folds)):
+        if column.shape != (n,):
+            raise ValueError(f"Expected one value of {name} an image, {n}, got {column.shape}.")
+
+
+def _check_settings(
+    metric: str, confidence: float, n_resamples: int, test_to_train: float | None
 ) -> None:
     if metric not in METRICS:
         raise ValueError(f"metric must be one of {METRICS}, got {metric!r}.")
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie between 0 and 1, got {confidence}.")
-    if not probabilities:
-        raise ValueError("There is no arm to compare.")
-    n = len(labels)
-    shapes = {arm: np.shape(p) for arm, p in probabilities.items()}
-    first = next(iter(shapes.values()))
-    if len(first) != 3 or first[1] != n or set(shapes.values()) != {first}:
-        raise ValueError(
-            f"Expected predictions of shape (n_seeds, {n}, num_classes), the same for all arms, "
-            f"got {shapes}."
-        )
-    for name, column in (("groups", groups), ("folds", folds)):
-        if column.shape != (n,):
-            raise ValueError(f"Expected one value of {name} an image, {n}, got {column.shape}.")
+    if n_resamples < 100:
+        raise ValueError(f"n_resamples must be at least 100, got {n_resamples}.")
+    if test_to_train is not None and not test_to_train >= 0:
+        raise ValueError(f"test_to_train must be 0 or more, got {test_to_train}.")

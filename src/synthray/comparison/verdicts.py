@@ -52,22 +52,27 @@ class Difference:
         difference: Arm less baseline, the mean over folds and seeds.
         low: Lower end of its interval.
         high: Upper end of its interval.
-        p_bootstrap: Two-sided, from the same draws as the interval.
-        p_permutation: Two-sided sign-flip test over (fold, seed) pairs. It tells chance in training
-            apart, not the choice of images, and cannot fall below `2 ** (1 - pairs)`.
+        p_bootstrap: Two-sided, of the same error as the interval: below one less the confidence
+            exactly where the interval leaves out zero. With one training of each arm on one test
+            set it is about these two trained networks alone.
+        p_permutation: Two-sided sign-flip test over (fold, seed) pairs: could arm and baseline be
+            trainings of one kind? `None` for so few pairs that it could never find anything: its p
+            cannot fall below `2 ** (1 - pairs)`, which for three pairs is 0.25.
         p_corrected_t: Nadeau and Bengio's corrected resampled t test over (fold, seed) pairs;
-            needs two folds.
-        p_mcnemar: Exact McNemar test of right and wrong images, predictions averaged over seeds.
-            It takes images as independent.
+            `None` for one test set.
+        p_mcnemar: Exact McNemar test of right and wrong images, one prediction an image:
+            probabilities are averaged over seeds. It takes images as independent and the trained
+            networks as given.
         test: The test that the verdict rests on: `"corrected t"` with folds, else `"bootstrap"`.
-        p_value: Its p.
+        p_value: Its p; `None` where there is no verdict, as for one training of each arm.
         p_holm: The same, corrected for the number of arms (Holm 1979).
         detectable: The smallest true difference that such a run would find in four of five cases,
-            correction included.
+            at the level of the first of Holm's steps.
         needed_images: At about how many judging images a true difference as large as the measured
-            one would be found in four of five cases; `None` where that is no question.
+            one would be found in four of five cases. `None` where it was found, where it is zero,
+            and where chance in training alone would hide it.
         verdict: `"better"` or `"worse"` where `p_holm` is below one less the confidence and the
-            interval leaves out zero.
+            interval leaves out zero. Of scores such as the loss, lower is better.
     """
 
     arm: str
@@ -91,17 +96,29 @@ class Difference:
         """Return one sentence for a reader who knows no statistics."""
         name = _WORDS[self.metric]
         if self.difference is None:
-            return f"{self.arm}: no verdict, its {name} is not defined in every fold and seed."
-        interval = "" if self.low is None else f" [{self.low:+.3f}, {self.high:+.3f}]"
-        numbers = f"{name} {self.difference:+.3f}{interval}"
+            return (
+                f"{self.arm}: no verdict, {name} is not defined in every fold and seed for it or "
+                f"for {self.baseline} (training diverged, or images of a class are missing)."
+            )
+        inside = "" if self.low is None else f" [{self.low:+.3f}, {self.high:+.3f}]"
+        numbers = f"{name} {self.difference:+.3f}{inside}"
         if self.p_holm is not None:
             numbers += f", p = {self.p_holm:.3f}" if self.p_holm >= 0.001 else ", p < 0.001"
         if self.verdict != "cannot be told apart":
             return f"{self.arm} is {self.verdict} than {self.baseline} ({numbers})."
         text = f"{self.arm} and {self.baseline} cannot be told apart ({numbers})"
+        return f"{text}{self._why()}."
+
+    def _why(self) -> str:
+        if self.low is None:
+            return ": too few groups of images to tell"
+        if self.p_value is None:
+            return ": one training of each does not show what a repeat would give, use more seeds"
         if self.needed_images is not None:
-            return f"{text}: would need about {self.needed_images:,} test images."
-        return f"{text}."
+            return f": would need about {self.needed_images:,} test images"
+        if self.difference and self.detectable and abs(self.difference) < self.detectable:
+            return ": would need more seeds, for trainings differ by as much"
+        return ""
 
 
 @dataclass(frozen=True)
@@ -137,6 +154,12 @@ class Statistics:
         lines = [found.describe() for found in self.differences.values()]
         first = next(iter(self.differences.values()))
         direction = "lower" if self.metric in LOWER_IS_BETTER else "higher"
+        if self.n_seeds == 1 and self.n_folds == 1:
+            lines.append(
+                f"{_WORDS[self.metric].capitalize()} ({direction} is better) with "
+                f"{self.confidence:.0%} intervals, which do not hold chance in training: one seed."
+            )
+            return "\n".join(lines)
         basis = (
             f"Verdicts on {_WORDS[self.metric]} ({direction} is better) by the "
             f"{_TESTS[first.test]}, corrected for {len(self.differences)} "
@@ -147,8 +170,6 @@ class Statistics:
             basis += f"; smallest difference to be found with 80 % power: {min(found):.3f}"
             if max(found) - min(found) >= 0.0005:
                 basis += f" to {max(found):.3f}"
-        if self.n_seeds == 1 and self.n_folds == 1:
-            basis += ". One seed: chance in training is not in these intervals"
         return "\n".join([*lines, f"{basis}."])
 
     def __str__(self) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,42 +28,51 @@ class WeightedScores:
     ) -> None:
         p = np.asarray(probabilities, np.float64)
         k = p.shape[1]
-        self._truth = labels[:, None] == np.arange(k)  # (n, k)
-        self._found = p.argmax(axis=1)[:, None] == np.arange(k)
+        truth = labels[:, None] == np.arange(k)
+        found = p.argmax(axis=1)[:, None] == np.arange(k)
         self._positive = positive_class if k == 2 else None
         clipped = np.clip(p, EPSILON, 1.0 - EPSILON)
         clipped /= clipped.sum(axis=1, keepdims=True)
-        self._loss = -np.log(clipped[self._truth])
         # For two classes the two squared errors are equal: one of them is the score.
-        self._squared = ((p - self._truth) ** 2).sum(axis=1) / (2 if k == 2 else 1)
+        squared = ((p - truth) ** 2).sum(axis=1) / (2 if k == 2 else 1)
         if k == 2:
-            sure, right = p[:, positive_class], self._truth[:, positive_class]
+            sure, right = p[:, positive_class], truth[:, positive_class]
         else:
-            sure, right = p.max(axis=1), (self._found & self._truth).any(axis=1)
+            sure, right = p.max(axis=1), (found & truth).any(axis=1)
         bins = np.minimum((sure * BINS).astype(int), BINS - 1)
-        self._gaps = (sure - right)[:, None] * (bins[:, None] == np.arange(BINS))
-        columns = [1] if k == 2 else list(range(k))
-        self._ranks = [_Ranks(p[:, c], self._truth[:, c]) for c in columns]
+        gaps = (sure - right)[:, None] * (bins[:, None] == np.arange(BINS))
+        # All sums of weights that scores are made of, as one product of matrices.
+        columns = [
+            truth,
+            truth & found,
+            found,
+            gaps,
+            squared[:, None],
+            -np.log(clipped[truth])[:, None],
+        ]
+        self._columns = np.hstack(columns).astype(np.float32)
+        self._ends = np.cumsum([part.shape[1] for part in columns])[:-1]
+        ranked = [1] if k == 2 else list(range(k))
+        self._ranks = [_Ranks(p[:, c], truth[:, c]) for c in ranked]
 
     def __call__(self, weights: Weights) -> dict[str, Values]:
         """Return the value of each metric for each weighting."""
         total = weights.sum(axis=1)
-        of_class = weights @ self._truth.astype(np.float32)
-        hits = weights @ (self._truth & self._found).astype(np.float32)
-        called = weights @ self._found.astype(np.float32)
+        sums = np.split(weights @ self._columns, self._ends, axis=1)
+        of_class, hits, called, gaps, squared, loss = sums
+        by_image = np.ascontiguousarray(weights.T)
         with np.errstate(invalid="ignore", divide="ignore"):
             recall = hits / of_class
-            clear = (total[:, None] - of_class - called + hits) / (total[:, None] - of_class)
-            gaps = np.abs(weights @ self._gaps.astype(np.float32)).sum(axis=1)
+            others = total[:, None] - of_class
             values = {
                 "accuracy": hits.sum(axis=1) / total,
                 "balanced_accuracy": recall.mean(axis=1),
-                "auc": np.mean([ranks(weights) for ranks in self._ranks], axis=0),
+                "auc": np.mean([ranks(by_image) for ranks in self._ranks], axis=0),
                 "sensitivity": self._one_or_mean(recall),
-                "specificity": self._one_or_mean(clear),
-                "brier": weights @ self._squared.astype(np.float32) / total,
-                "calibration_error": gaps / total,
-                "loss": weights @ self._loss.astype(np.float32) / total,
+                "specificity": self._one_or_mean((others - called + hits) / others),
+                "brier": squared[:, 0] / total,
+                "calibration_error": np.abs(gaps).sum(axis=1) / total,
+                "loss": loss[:, 0] / total,
             }
         return {name: np.asarray(value, np.float64) for name, value in values.items()}
 
@@ -77,18 +84,21 @@ class _Ranks:
     """The area under the ROC curve: the weighted share of pairs in the right order, ties half."""
 
     def __init__(self, score: Values, truth: NDArray[np.bool_]) -> None:
-        self._order = np.argsort(score, kind="stable")
-        ordered = score[self._order]
-        self._truth = truth[self._order].astype(np.float32)
-        self._starts = np.flatnonzero(np.concatenate([[True], np.diff(ordered) > 0]))
+        order = np.argsort(score, kind="stable")
+        ordered, positive = score[order], truth[order]
+        self._up, self._down = order[positive], order[~positive]
+        lower = ordered[~positive]
+        # For each positive image: how many negative ones score less, and how many no more.
+        self._less = np.searchsorted(lower, ordered[positive], side="left")
+        self._no_more = np.searchsorted(lower, ordered[positive], side="right")
 
     def __call__(self, weights: Weights) -> Values:
-        ordered = weights[:, self._order]
-        positive = ordered * self._truth
-        add: Callable[..., NDArray[np.float32]] = np.add.reduceat
-        ups = add(positive, self._starts, axis=1).astype(np.float64)
-        downs = add(ordered - positive, self._starts, axis=1).astype(np.float64)
-        below = np.cumsum(downs, axis=1) - downs / 2
-        pairs = ups.sum(axis=1) * downs.sum(axis=1)
+        """Return the area for weights of shape `(n, r)`."""
+        ups, downs = weights[self._up], weights[self._down]
+        below = np.zeros((len(downs) + 1, weights.shape[1]), np.float32)
+        np.cumsum(downs, axis=0, out=below[1:])
+        pairs = np.einsum("ir,ir->r", ups, below[self._less])
+        if (self._less != self._no_more).any():
+            pairs = (pairs + np.einsum("ir,ir->r", ups, below[self._no_more])) / 2
         with np.errstate(invalid="ignore", divide="ignore"):
-            return np.asarray((ups * below).sum(axis=1) / pairs, np.float64)
+            return np.asarray(pairs, np.float64) / (ups.sum(axis=0) * below[-1])

@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import functools
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from enum import Enum
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from synthray.comparison.augmentation import classic_augmentation
+from synthray.comparison.fingerprint import augmentation_digest, digest, model_digest
+from toys import bars
+
+
+class Colour(Enum):
+    RED = 1
+    BLUE = 2
+
+
+class Setting:
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def method(self) -> Any:
+        return self.value
+
+
+def brighter(images: Any, by: float = 2.0, *, limit: int = 255) -> Any:
+    return np.minimum(images * by, limit)
+
+
+def closure(value: Any) -> Callable[[], Any]:
+    def inner() -> Any:
+        return value
+
+    return inner
+
+
+def default(value: Any) -> Callable[..., Any]:
+    def inner(x: Any = value) -> Any:
+        return x
+
+    return inner
+
+
+def keyword(value: Any) -> Callable[..., Any]:
+    def inner(*, x: Any = value) -> Any:
+        return x
+
+    return inner
+
+
+def model(units: int = 3, *, rate: float = 1e-3, dropout: float = 0.1, seed: int = 0) -> Any:
+    keras.utils.set_random_seed(seed)
+    layers = [keras.Input((4,)), keras.layers.Dense(units), keras.layers.Dropout(dropout, seed=1)]
+    made = keras.Sequential([*layers, keras.layers.Dense(1, "sigmoid")])
+    made.compile(keras.optimizers.Adam(rate), "binary_crossentropy")
+    return made
+
+
+def examples() -> list[Any]:
+    """Settings of all kinds, no two of them equal."""
+    array = np.arange(6, dtype="int64")
+    return [
+        *(None, True, 0, 1.5, "a", b"a", "1.5", 3, (1, 2), (2, 1), (1, (2,)), {1, 2}, range(3)),
+        *({"a": 1}, {"a": 2}, {"b": 1}, {1: "a"}, Colour.RED, Colour.BLUE, np.dtype("int8")),
+        *(array, array.astype("int32"), array.reshape(2, 3), array + 1, np.float64(1.5)),
+        *(Path("a"), PurePosixPath("b")),
+        *(bars(4), bars(4, seed=1), bars(6), bars(4).select([1, 0, 2, 3])),
+        *(brighter, functools.partial(brighter, by=3.0), functools.partial(brighter, by=4.0)),
+        *(functools.partial(brighter, 3.0), np.sort, len, sorted, Setting, Colour),
+        *(lambda x: x + 1, lambda x: x + 2, lambda x: x - 1, lambda x: abs(x), lambda x: len(x)),
+        *(Setting(1), Setting(2), Setting([1]), Setting(1).method, Setting(2).method),
+        *(make(value) for make in (closure, default, keyword) for value in (1, 2, array)),
+        *(keras.layers.Dense(2), keras.layers.Dense(3), keras.layers.Dense(2, "relu")),
+        *(keras.losses.MeanSquaredError(), keras.losses.BinaryCrossentropy(label_smoothing=0.1)),
+        *(keras.optimizers.Adam(0.1), keras.optimizers.Adam(0.2), keras.optimizers.SGD(0.1)),
+    ]
+
+
+def all_digests() -> list[str]:
+    found = [digest(value) for value in examples()]
+    transforms = [classic_augmentation(seed=0), classic_augmentation(rotation=5, seed=0), brighter]
+    found += [augmentation_digest(transform) for transform in transforms]
+    makers = [
+        functools.partial(model),
+        functools.partial(model, 4),
+        functools.partial(model, rate=1),
+    ]
+    makers += [functools.partial(model, dropout=0.2), functools.partial(model, seed=1)]
+    return [*found, *(model_digest(make(), model) for make in makers)]
+
+
+@pytest.mark.backend
+def test_equal_in_any_process_and_different_for_different_settings() -> None:
+    ours = all_digests()
+    assert len(set(ours)) == len(ours)
+    assert all_digests() == ours  # objects made anew; Keras counts up their names
+    script = "import test_fingerprint as t; print('found', *t.all_digests())"
+    folder = Path(__file__).parent
+    source = str(folder.parent / "src")
+    paths = os.pathsep.join([str(folder), source, *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = os.environ | {"PYTHONPATH": paths, "PYTHONHASHSEED": "7"}
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=300, check=True
+    )
+    assert done.stdout.split("found ")[1].split() == ours
+
+
+def test_names_and_places_in_memory_do_not_count() -> None:
+    named = [keras.layers.Dense(2, name=name) for name in ("one", "two")]
+    assert digest(named[0]) == digest(named[1]) == digest(keras.layers.Dense(2))
+    assert digest(Setting(Setting([1]))) == digest(Setting(Setting([1])))
+    assert digest({1, 2, 30, "a"}) == digest({"a", 30, 2, 1})
+    assert digest([1, 2]) == digest((1, 2))
+    # Seeds of augmentation layers are not used: seed and step of a fit determine the draws.
+    seeded = [augmentation_digest(classic_augmentation(seed=seed)) for seed in (1, 2)]
+    assert seeded[0] == seeded[1]
+    assert model_digest(model(), model) == model_digest(model(), model)
+
+
+def test_provenance_of_images_does_not_count_but_their_pixels_do() -> None:
+    data = bars(6)
+    assert digest(data.with_groups(None)) == digest(data)
+    images = data.images.copy()
+    images[3, 2, 2, 0] ^= 1
+    changed = type(data).from_arrays(images, data.labels, class_names=data.class_names)
+    assert digest(changed) != digest(data)
+
+
+def test_weights_of_a_classifier_count() -> None:
+    one, other = model(), model()
+    other.layers[0].bias.assign([0.0, 0.0, 1e-6])
+    assert model_digest(one, model) != model_digest(other, model)
+    assert model_digest(one, model) != model_digest(one, examples)
+
+
+def test_models_that_cannot_be_saved_count_by_weights_and_maker() -> None:
+    class Own(keras.Model):
+        def __init__(self, scale: float) -> None:
+            super().__init__()
+            self.scale = scale
+            self.out = keras.layers.Dense(1, "sigmoid", kernel_initializer="ones")
+
+        def call(self, x: Any) -> Any:
+            return self.out(x * self.scale)
+
+        def get_config(self) -> Any:
+            raise NotImplementedError("no configuration")
+
+    found = []
+    for scale in (1.0, 1.0, 2.0):
+        made = Own(scale)
+        made(np.zeros((1, 4), "float32"))
+        made.compile("sgd", "binary_crossentropy")
+        found.append(model_digest(made, closure(scale)))
+    assert found[0] == found[1] != found[2]
+
+
+def test_what_cannot_be_compared_is_said() -> None:
+    for value in (threading.Lock(), iter([1]), closure(threading.Lock()), Setting(iter([1]))):
+        with pytest.raises(TypeError, match=r"cannot compare a setting of type \w+\. Use plain"):
+            digest(value)
+    loop: list[Any] = []
+    loop.append(loop)
+    with pytest.raises(TypeError, match=r"list is nested too deeply"):
+        digest(loop)
