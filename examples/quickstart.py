@@ -31,7 +31,12 @@ def main(arguments: list[str] | None = None) -> sr.ComparisonResult:
     augmenter.fit(train)
 
     result = sr.run_comparison(
-        train, test, augmenter=augmenter, epochs=args.epochs, seeds=range(args.seeds)
+        train,
+        test,
+        augmenter=augmenter,
+        epochs=args.epochs,
+        seeds=range(args.seeds),
+        audit="off",  # simulated patients are all different people; with your images leave it on
     )
     print(result)
 
@@ -43,7 +48,8 @@ def main(arguments: list[str] | None = None) -> sr.ComparisonResult:
     result.plot_accuracy().savefig(args.out / "accuracy.png")
     result.plot_histories().savefig(args.out / "histories.png")
     result.save(args.out / "result.json")
-    print(f"Pictures and result.json are in {args.out.resolve()}")
+    result.to_html(args.out / "report.html")
+    print(f"report.html, pictures and result.json are in {args.out.resolve()}")
     return result
 
 

@@ -301,7 +301,7 @@ class TestRegistration:
         _, rough = registration.align(i, j, mirrors, start, coarse=True)
         fit, found = registration.align(i, j, mirrors, rough, coarse=False)
         assert (fit > 0.95).all()
-        assert (registration.judge(i, j, mirrors, found) > 0.8).all()
+        assert (registration.judge(i, j, mirrors, found)[0] > 0.8).all()
         np.testing.assert_allclose(found[:, :2], [[cosine, sine]] * 10, atol=0.01)
         np.testing.assert_allclose(found[:, 2:], [[right, down]] * 10, atol=0.2)
 
@@ -311,7 +311,7 @@ class TestRegistration:
         i, j = np.arange(10), np.arange(10, 20)
         start = np.tile(np.asarray([1, 0, 0, 0], np.float32), (10, 1))
         _, found = registration.align(i, j, np.zeros(10, bool), start, coarse=True)
-        assert (registration.judge(i, j, np.zeros(10, bool), found) < 0.5).all()
+        assert (registration.judge(i, j, np.zeros(10, bool), found)[0] < 0.5).all()
 
     def test_straightness(self, texture: Images) -> None:
         shaft = np.zeros((SIDE, SIDE), np.float32)

@@ -114,8 +114,9 @@ class Registration:
         fixed = _values(self._judged, i, y, x)
         values, inside = _interpolated(self._judged, j, *_moved(found, mirror, y, x))
         weight = inside.astype(np.float32)
-        right, down = np.cos(self._direction[i])[:, None], np.sin(self._direction[i])[:, None]
-        along = right * fixed[..., 1] + down * fixed[..., 2]
+        right: Floats = np.cos(self._direction[i])[:, None]
+        down: Floats = np.sin(self._direction[i])[:, None]
+        along: Floats = right * fixed[..., 1] + down * fixed[..., 2]
         cosine, sine = found[:, :1], found[:, 1:2]
         dx = cosine * values[..., 1] + sine * values[..., 2]
         dy = mirror * (cosine * values[..., 2] - sine * values[..., 1])

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from synthray.comparison.metrics import LOWER_IS_BETTER
 from synthray.comparison.resampling import METRICS, Resampled, Spread, interval, resample, spread
-from synthray.comparison.verdicts import Difference, Interval, Statistics, Verdict
+from synthray.comparison.verdicts import Difference, Statistics, decide, needed_images
 
 Floats = NDArray[np.float64]
 
@@ -136,8 +136,8 @@ def compare_arms(
             p_value=chosen[place],
             p_holm=adjusted,
             detectable=None if threshold is None else threshold[1],
-            needed_images=_needed(found["difference"], threshold, chance, n),
-            verdict=_verdict(found, adjusted, alpha, metric),
+            needed_images=needed_images(found["difference"], threshold, chance.images_share, n),
+            verdict=decide(found["low"], found["high"], adjusted, alpha, metric),
         )
     return Statistics(
         metric=metric,
@@ -266,32 +266,6 @@ def _threshold(
         variance = (1 / pairs.size + ratio) * float(pairs.var(ddof=1))
         bound = Spread(variance, 0.0, freedom).reach(alpha)
     return bound, bound + float(t.ppf(_POWER, freedom)) * chance.error
-
-
-def _needed(
-    difference: float | None, threshold: tuple[float, float] | None, chance: Spread, n: int
-) -> int | None:
-    if not difference or threshold is None or abs(difference) >= threshold[0]:
-        return None  # no question, not defined, or found
-    # More images lower their own part of the variance alone: n * share / N + 1 - share.
-    share = chance.images_share
-    room = (difference / threshold[1]) ** 2 - (1 - share)
-    if room <= 0:
-        return None
-    needed = n * share / room
-    digits = max(0, int(math.log10(needed)) - 1)
-    return math.ceil(needed / 10**digits) * 10**digits
-
-
-def _verdict(
-    found: Mapping[str, float | None], p_holm: float | None, alpha: float, metric: str
-) -> Verdict:
-    value, low, high = found["difference"], found["low"], found["high"]
-    if value is None or low is None or high is None or p_holm is None:
-        return "cannot be told apart"
-    if p_holm >= alpha or low <= 0 <= high:
-        return "cannot be told apart"
-    return "better" if (value > 0) != (metric in LOWER_IS_BETTER) else "worse"
 
 
 def _check(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -154,14 +155,15 @@ class Statistics:
         lines = [found.describe() for found in self.differences.values()]
         first = next(iter(self.differences.values()))
         direction = "lower" if self.metric in LOWER_IS_BETTER else "higher"
+        name = _WORDS[self.metric]
         if self.n_seeds == 1 and self.n_folds == 1:
             lines.append(
-                f"{_WORDS[self.metric].capitalize()} ({direction} is better) with "
+                f"{name[0].upper()}{name[1:]} ({direction} is better) with "
                 f"{self.confidence:.0%} intervals, which do not hold chance in training: one seed."
             )
             return "\n".join(lines)
         basis = (
-            f"Verdicts on {_WORDS[self.metric]} ({direction} is better) by the "
+            f"Verdicts on {name} ({direction} is better) by the "
             f"{_TESTS[first.test]}, corrected for {len(self.differences)} "
             f"arm{'s' if len(self.differences) > 1 else ''} (Holm), {self.confidence:.0%} intervals"
         )
@@ -179,3 +181,46 @@ class Statistics:
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-ready values."""
         return asdict(self)
+
+
+def decide(
+    low: float | None, high: float | None, p_holm: float | None, alpha: float, metric: str
+) -> Verdict:
+    """Return the verdict: test and interval must both speak against no difference.
+
+    Args:
+        low: Lower end of the interval of the difference.
+        high: Upper end.
+        p_holm: The p of the test, corrected; `None` gives no verdict.
+        alpha: Level of the test.
+        metric: The score, for which lower may be better.
+    """
+    if low is None or high is None or p_holm is None or p_holm >= alpha or low <= 0 <= high:
+        return "cannot be told apart"
+    return "better" if (low > 0) != (metric in LOWER_IS_BETTER) else "worse"
+
+
+def needed_images(
+    difference: float | None, threshold: tuple[float, float] | None, share: float, n: int
+) -> int | None:
+    """Return how many images a true difference of this size would be found with, in two digits.
+
+    Args:
+        difference: As measured.
+        threshold: From where the test rejects, and what is found in four of five runs.
+        share: What part of the variance comes from images. More images lower that part alone.
+        n: Images of this run.
+
+    Returns:
+        About how many; `None` where there is no difference, no test, or it was found, and where the
+        rest of the variance is too large for any number of images.
+    """
+    if not difference or threshold is None or abs(difference) >= threshold[0]:
+        return None
+    # The variance with N images is that of n, times n * share / N + 1 - share.
+    room = (difference / threshold[1]) ** 2 - (1 - share)
+    if room <= 0:
+        return None
+    needed = n * share / room
+    digits = max(0, int(math.log10(needed)) - 1)
+    return math.ceil(needed / 10**digits) * 10**digits
