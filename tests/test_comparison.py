@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import functools
 import random
+import threading
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -319,7 +320,7 @@ def test_with_a_real_augmenter() -> None:
 
 def test_controls_train_on_the_right_images(compare: Any, train: ImageDataset) -> None:
     drawn = toy(70, 2, synthetic=True)
-    drawn = drawn.select(np.flatnonzero(drawn.labels == 0).tolist() + [1, 3, 5])  # 35 and 3
+    drawn = drawn.select([*np.flatnonzero(drawn.labels == 0).tolist(), 1, 3, 5])  # 35 and 3
     copies = Phase("copies").data(train, drawn)
     assert copies.class_counts == drawn.class_counts
     assert not copies.synthetic.any()
@@ -350,6 +351,26 @@ def deep(image_shape: tuple[int, int, int]) -> keras.Model:
     layers += [keras.layers.Dense(8, "relu"), keras.layers.BatchNormalization()]
     layers += [keras.layers.Dropout(0.5), keras.layers.Dense(1, "sigmoid")]
     return keras.Sequential(layers)
+
+
+def test_other_threads_take_no_draws(compare: Any) -> None:
+    """Keras draws default seeds from `random`, as the event loop of a dask worker does."""
+    plain = compare(classifier=deep)
+    ended = threading.Event()
+
+    def draw() -> None:
+        while not ended.is_set():
+            random.random()
+
+    other = threading.Thread(target=draw)
+    other.start()
+    try:
+        disturbed = compare(classifier=deep)
+    finally:
+        ended.set()
+        other.join()
+    np.testing.assert_array_equal(disturbed.runs[0].probabilities, plain.runs[0].probabilities)
+    assert random.random.__self__ is random.randint.__self__  # type: ignore[attr-defined]
 
 
 def slowing(arm: str, seed: int) -> list[Any]:

@@ -157,7 +157,7 @@ def test_look_up() -> None:
         result.probabilities("other")
     assert [name for name in ("original", "warm_start") if name not in str(result)] == []
     with pytest.raises(TypeError, match="positional"):
-        ArmRun("original", 0)  # type: ignore[call-arg, misc]
+        ArmRun("original", 0)  # type: ignore[call-arg]
 
 
 def test_folds_are_pooled() -> None:

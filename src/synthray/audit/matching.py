@@ -25,7 +25,7 @@ _STEEPNESS = 6  # shafts have a straightness near 1, hands about 0.5
 
 _ROUGH_FIT = 0.72  # of polar series; copies lie above, with their right rotation and scale
 _FIRST_FIT = 0.6  # after a few steps on a coarse grid
-_BLOCK = 512
+_BLOCK = 128
 
 
 @dataclass(frozen=True)

@@ -195,7 +195,8 @@ class Cell:
         augmenter = self.recipe.augmenter
         if augmenter is None or isinstance(augmenter, ImageDataset):
             return 0
-        if drawn_images.is_fitted(augmenter) or not hasattr(augmenter, "epochs"):
+        told = all(hasattr(augmenter, name) for name in ("epochs", "batch_size", "generator"))
+        if drawn_images.is_fitted(augmenter) or not told:
             return 0
         counts = self.train.class_counts.values()
         return int(augmenter.epochs * sum(-(-n // augmenter.batch_size) for n in counts))

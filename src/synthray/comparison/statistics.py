@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synthray.comparison.metrics import LOWER_IS_BETTER
 from synthray.comparison.resampling import METRICS, Resampled, Spread, interval, resample, spread
 from synthray.comparison.verdicts import Difference, Statistics, decide, needed_images
 
@@ -39,10 +38,10 @@ def compare_arms(
 
     Two things are left to chance: which images judge, and training. Intervals hold both: groups of
     images are drawn anew (a bootstrap of clusters), and what seeds differ by beyond that is added
-    (with one seed, what folds differ by). With folds the verdict rests on the corrected resampled
-    t test, which allows for training sets that overlap (Nadeau & Bengio 2003); with one test set
-    and several seeds, on the bootstrap. One training of each arm on one test set gives no verdict:
-    it does not show what a repeat would give.
+    (with one seed, what folds differ by). The verdict rests on this bootstrap; with folds also on
+    the corrected resampled t test, which allows for training sets that overlap (Nadeau & Bengio
+    2003): both must find the difference, so the error rate is that of the stricter one. One
+    training of each arm on one test set gives no verdict: it does not show what a repeat would.
 
     Every metric is computed within each fold and seed and averaged: outputs of different models
     need not be on one scale. Where it is not defined in one of them (a fold without images of every
@@ -115,13 +114,12 @@ def compare_arms(
         found = _estimate(pairs, chance, alpha, resampled.n_groups)
         flips = sign_flip(pairs.ravel()) if 2.0 ** (1 - pairs.size) < alpha else None
         found["p_permutation"] = flips
-        found["p_corrected_t"] = corrected_t(pairs.ravel(), ratio, n_folds - 1)
+        found["p_corrected_t"] = corrected_t(pairs.ravel(), ratio)
         found["p_mcnemar"] = _mcnemar(probabilities[arm], probabilities[baseline], labels)
         tested.append(found)
         spreads.append((chance, _threshold(pairs, chance, ratio, alpha / len(rivals))))
-    test = "corrected t" if n_folds > 1 else "bootstrap"
     chosen = [
-        None if chance.training is None else found[f"p_{test.replace(' ', '_')}"]
+        None if chance.training is None else _larger(found["p_bootstrap"], found["p_corrected_t"])
         for found, (chance, _) in zip(tested, spreads, strict=True)
     ]
     differences = {}
@@ -132,7 +130,7 @@ def compare_arms(
             baseline=baseline,
             metric=metric,
             **found,
-            test=test,
+            test="bootstrap" if ratio is None else "bootstrap and corrected t",
             p_value=chosen[place],
             p_holm=adjusted,
             detectable=None if threshold is None else threshold[1],
@@ -165,20 +163,15 @@ def holm(p_values: list[float | None]) -> list[float | None]:
     return adjusted
 
 
-def corrected_t(
-    pairs: Floats, test_to_train: float | None, freedom: int | None = None
-) -> float | None:
+def corrected_t(pairs: Floats, test_to_train: float | None) -> float | None:
     """Return the two-sided p of the corrected resampled t test (Nadeau & Bengio 2003).
 
     The variance of a mean over J overlapping training sets is taken as `(1 / J + test_to_train)`
-    times that of one difference, where independence would give `1 / J`. Their test has J - 1
-    degrees of freedom, for J random splits. Seeds of one fold share its test images: so many pairs
-    know no more of chance than there are folds, and `freedom` must be their number less one.
+    times that of one difference, where independence would give `1 / J`; J - 1 degrees of freedom.
 
     Args:
         pairs: A difference for each fold and seed.
         test_to_train: Test images for each training image.
-        freedom: Degrees of freedom; by default those of the paper.
 
     Returns:
         The p-value; `None` for fewer than two pairs, no ratio, or a pair that is not finite.
@@ -189,9 +182,7 @@ def corrected_t(
     """
     if len(pairs) < 2 or test_to_train is None or not np.isfinite(pairs).all():
         return None
-    variance = (1 / len(pairs) + test_to_train) * float(pairs.var(ddof=1))
-    chance = Spread(variance, 0.0, freedom or len(pairs) - 1)
-    return chance.p_value(float(pairs.mean()), without=0.0)
+    return _corrected(pairs, test_to_train).p_value(float(pairs.mean()), without=0.0)
 
 
 def sign_flip(pairs: Floats, seed: int = 0) -> float | None:
@@ -251,21 +242,28 @@ def _estimate(
     return {"difference": value, "low": value - reach, "high": value + reach, "p_bootstrap": p}
 
 
+def _corrected(pairs: Floats, test_to_train: float) -> Spread:
+    variance = (1 / pairs.size + test_to_train) * float(pairs.var(ddof=1))
+    return Spread(variance, 0.0, pairs.size - 1)
+
+
+def _larger(p: float | None, other: float | None) -> float | None:
+    """Return the p of a verdict that needs both tests (Berger 1982)."""
+    return p if p is None or other is None else max(p, other)
+
+
 def _threshold(
     pairs: Floats, chance: Spread, ratio: float | None, alpha: float
 ) -> tuple[float, float] | None:
-    """Return the difference from which the verdict's test rejects, and what four of five exceed."""
+    """Return the difference from which the tests reject, and what four of five runs exceed."""
     from scipy.stats import t
 
     if chance.training is None or not np.isfinite(pairs).all() or not chance.error > 0:
         return None
-    if ratio is None:
-        bound, freedom = chance.reach(alpha), chance.freedom
-    else:
-        freedom = pairs.shape[1] - 1
-        variance = (1 / pairs.size + ratio) * float(pairs.var(ddof=1))
-        bound = Spread(variance, 0.0, freedom).reach(alpha)
-    return bound, bound + float(t.ppf(_POWER, freedom)) * chance.error
+    bound = chance.reach(alpha)
+    if ratio is not None:
+        bound = max(bound, _corrected(pairs, ratio).reach(alpha))
+    return bound, bound + float(t.ppf(_POWER, chance.freedom)) * chance.error
 
 
 def _check(

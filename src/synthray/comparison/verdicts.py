@@ -22,8 +22,8 @@ _WORDS = {
     "loss": "cross-entropy",
 }
 _TESTS = {
-    "corrected t": "corrected resampled t test",
     "bootstrap": "bootstrap of groups",
+    "bootstrap and corrected t": "bootstrap of groups and the corrected resampled t test",
 }
 
 
@@ -64,8 +64,10 @@ class Difference:
         p_mcnemar: Exact McNemar test of right and wrong images, one prediction an image:
             probabilities are averaged over seeds. It takes images as independent and the trained
             networks as given.
-        test: The test that the verdict rests on: `"corrected t"` with folds, else `"bootstrap"`.
-        p_value: Its p; `None` where there is no verdict, as for one training of each arm.
+        test: What the verdict rests on: `"bootstrap and corrected t"` with folds, else
+            `"bootstrap"`.
+        p_value: Its p, of two tests the larger one, since the verdict needs both (Berger 1982);
+            `None` where there is no verdict, as for one training of each arm.
         p_holm: The same, corrected for the number of arms (Holm 1979).
         detectable: The smallest true difference that such a run would find in four of five cases,
             at the level of the first of Holm's steps.

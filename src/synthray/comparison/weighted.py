@@ -62,14 +62,16 @@ class WeightedScores:
         of_class, hits, called, gaps, squared, loss = sums
         by_image = np.ascontiguousarray(weights.T)
         with np.errstate(invalid="ignore", divide="ignore"):
+            # As in `score`: without images of every class, no rate of one class alone either.
+            complete = np.where((of_class > 0).all(axis=1), 1.0, np.nan)
             recall = hits / of_class
             others = total[:, None] - of_class
             values = {
                 "accuracy": hits.sum(axis=1) / total,
                 "balanced_accuracy": recall.mean(axis=1),
                 "auc": np.mean([ranks(by_image) for ranks in self._ranks], axis=0),
-                "sensitivity": self._one_or_mean(recall),
-                "specificity": self._one_or_mean((others - called + hits) / others),
+                "sensitivity": self._one_or_mean(recall) * complete,
+                "specificity": self._one_or_mean((others - called + hits) / others) * complete,
                 "brier": squared[:, 0] / total,
                 "calibration_error": np.abs(gaps).sum(axis=1) / total,
                 "loss": loss[:, 0] / total,
