@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import json
 import multiprocessing
 import os
 from concurrent.futures import ProcessPoolExecutor
@@ -21,6 +22,8 @@ import numpy as np
 
 import synthray as sr
 from records import record, write
+from synthray.comparison.resampling import resample
+from synthray.comparison.statistics import compare_arms
 
 HERE = Path(__file__).resolve().parent
 METRICS = ("balanced_accuracy", "auc", "accuracy")
@@ -40,12 +43,13 @@ def load(name: str, path: Path) -> sr.ImageDataset:
     return sr.ImageDataset.from_arrays(images, labels, class_names=names, groups=groups)
 
 
-def main(arguments: list[str] | None = None) -> sr.ComparisonResult:
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--set", choices=tuple(DEFAULTS), required=True)
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--statistics", action="store_true", help="anew, from the raw result alone")
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, help="passes of the classifier, all arms alike")
@@ -57,6 +61,11 @@ def main(arguments: list[str] | None = None) -> sr.ComparisonResult:
     parser.add_argument("--workdir", type=Path)
     parser.add_argument("--out", type=Path, default=HERE / "results")
     args = parser.parse_args(arguments)
+    if args.statistics:
+        recompute(args.out / f"grouped_{args.set}.json")
+        return
+    if args.data is None:
+        parser.error("--data is needed")
     epochs, gan_epochs, drawn = DEFAULTS[args.set]
     data = load(args.set, args.data)
     print(data)
@@ -82,7 +91,6 @@ def main(arguments: list[str] | None = None) -> sr.ComparisonResult:
     write(
         args.out / f"grouped_{args.set}.json", record("benchmarks/grouped.py", kept(result, args))
     )
-    return result
 
 
 def kept(result: sr.ComparisonResult, args: Any) -> dict[str, Any]:
@@ -103,10 +111,40 @@ def kept(result: sr.ComparisonResult, args: Any) -> dict[str, Any]:
         "epochs": args.gan_epochs or DEFAULTS[args.set][1],
         "precision": args.precision,
     }
-    values["statistics"] = {
-        metric: result.statistics(metric=metric).to_dict() for metric in METRICS
-    }
+    values["statistics"] = statistics(values)
     return values
+
+
+def statistics(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the statistics of what is kept, from the probabilities as they are kept."""
+    folds, labels = np.asarray(values["folds"]), np.asarray(values["labels"])
+    groups = np.unique(values["groups"], return_inverse=True)[1]
+    positive = values["class_names"].index(values["positive_class"])
+    seeds = sorted({run["seed"] for run in values["runs"]})
+    found: dict[str, Any] = {}
+    for run in values["runs"]:
+        p = found.setdefault(run["arm"], np.full((len(seeds), len(folds)), np.nan, np.float32))
+        p[seeds.index(run["seed"]), folds == run["fold"]] = run["probabilities"]
+    pooled = {
+        arm: np.stack([1 - p, p] if positive else [p, 1 - p], axis=2) for arm, p in found.items()
+    }
+    draws = resample(
+        pooled, labels, groups, folds, positive_class=positive, n_resamples=2000, seed=0
+    )
+    shared: dict[str, Any] = {"groups": groups, "folds": folds, "resampled": draws}
+    return {
+        metric: compare_arms(
+            pooled, labels, metric=metric, positive_class=positive, **shared
+        ).to_dict()
+        for metric in METRICS
+    }
+
+
+def recompute(path: Path) -> None:
+    """Compute the statistics of a raw result anew."""
+    raw = json.loads(path.read_text(encoding="utf-8"))
+    raw["values"]["statistics"] = statistics(raw["values"])
+    write(path, raw)
 
 
 if __name__ == "__main__":

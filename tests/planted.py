@@ -137,6 +137,12 @@ def one_a_group(path: Path, n: int, *, seed: int) -> Images:
     return np.asarray(images[chosen], np.uint8)
 
 
+def renumbered(codes: NDArray[np.int64]) -> list[int]:
+    """The same families, numbered in order of first appearance."""
+    seen: dict[int, int] = {}
+    return [seen.setdefault(code, len(seen)) for code in codes.tolist()]
+
+
 def pair_scores(found: NDArray[np.int64], truth: NDArray[np.int64]) -> tuple[float, float]:
     """Return precision and recall over pairs of images."""
 

@@ -181,7 +181,7 @@ def test_identical_predictions(folds: Any) -> None:
 
 
 def test_perfect_against_blind() -> None:
-    blind = np.broadcast_to(np.float32([0.4, 0.6]), (2, N, 2))
+    blind = np.broadcast_to(np.array([0.4, 0.6], "float32"), (2, N, 2))
     arms = {"blind": blind, "perfect": certain([np.ones(N, bool)] * 2)}
     for folds in (None, FOLDS):
         found = compare_arms(arms, LABELS, folds=folds, n_resamples=100).differences["perfect"]

@@ -173,7 +173,7 @@ class LeakageReport:
                 n_train=int(values["n_train"]),
                 n_test=int(values["n_test"]),
                 class_names=tuple(values["class_names"]),
-                same_group=values["same_group"],
+                same_group=None if values["same_group"] is None else int(values["same_group"]),
                 **{**columns, "conflicts": columns["conflicts"].reshape(-1, 2)},
             )
         except (KeyError, TypeError, ValueError) as error:
@@ -262,7 +262,7 @@ def fold_leakage(
         if len(kinds) > 1:
             a, b = family[kinds[:2]]
             twins[family] = np.where(folds[family] == folds[a], b, a)
-    return _report(data, data, twins, twins >= 0, families, None)
+    return _report(data, data, twins, twins >= 0, families, None, folds)
 
 
 def _report(
@@ -272,18 +272,16 @@ def _report(
     train_twins: NDArray[np.bool_],
     test_families: NDArray[np.int64],
     same_group: int | None,
+    folds: NDArray[np.int64] | None = None,
 ) -> LeakageReport:
     known = np.flatnonzero(twins >= 0)
-    seen = _digests(train, twins[known]) if len(known) else {}
     identical = np.zeros(len(test), bool)
-    if len(known):
-        everything = set(_digests(train, np.flatnonzero(train_twins)).values())
-        mine = _digests(test, known)
-        own = seen if train is test else {}
-        identical[known] = [
-            mine[k] == own.get(int(twins[k])) if train is test else mine[k] in everything
-            for k in known.tolist()
-        ]
+    where: dict[bytes, set[int]] = {}
+    for k, digest in _digests(train, np.flatnonzero(train_twins)).items():
+        where.setdefault(digest, set()).add(-1 if folds is None else int(folds[k]))
+    for k, digest in _digests(test, known).items():
+        own = -2 if folds is None else int(folds[k])
+        identical[k] = bool(where.get(digest, set()) - {own})
     different = known[test.labels[known] != train.labels[twins[known]]]
     # Pairs that are no mere copies say more, where there are any.
     shown = np.concatenate([known[~identical[known]], known[identical[known]]])

@@ -77,7 +77,7 @@ def score(
     auc = None
     if complete:
         many = len(classes) > 2
-        auc = metrics.roc_auc_score(labels, p if many else p[:, 1], multi_class="ovr")
+        auc = metrics.roc_auc_score(labels, given if many else given[:, 1], multi_class="ovr")
     truth = np.eye(len(classes))[labels]
     balanced = metrics.balanced_accuracy_score(labels, predicted) if complete else None
     return Scores(

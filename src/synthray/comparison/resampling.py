@@ -51,15 +51,15 @@ class Spread:
         images: Variance from the choice of images; NaN where it cannot be known.
         training: Variance from training; `None` where there was one training alone.
         freedom: Degrees of freedom of their sum.
-        between: Variance of a mean over seeds, from what the seeds differ by; 0 for one seed.
-        n_seeds: How many there were.
+        between: Variance of the mean from what seeds differ by within folds alone.
+        between_freedom: Its degrees of freedom; 0 for one seed.
     """
 
     images: float
     training: float | None
     freedom: float
     between: float = 0.0
-    n_seeds: int = 1
+    between_freedom: int = 0
 
     @property
     def error(self) -> float:
@@ -80,9 +80,9 @@ class Spread:
         from scipy.stats import t
 
         reach = float(t.isf(alpha / 2, self.freedom)) * self.error
-        if self.n_seeds < 2:
+        if not self.between_freedom:
             return reach
-        return max(reach, float(t.isf(alpha / 2, self.n_seeds - 1)) * math.sqrt(self.between))
+        return max(reach, float(t.isf(alpha / 2, self.between_freedom)) * math.sqrt(self.between))
 
     def p_value(self, value: float, *, without: float) -> float:
         """Return the two-sided p of a difference: the level at which `reach` comes up to it.
@@ -96,8 +96,8 @@ class Spread:
         if self.error == 0:
             return 1.0 if value == 0 else without
         p = 2 * t.sf(abs(value) / self.error, self.freedom)
-        if self.n_seeds > 1 and self.between > 0:
-            p = max(p, 2 * t.sf(abs(value) / math.sqrt(self.between), self.n_seeds - 1))
+        if self.between_freedom and self.between > 0:
+            p = max(p, 2 * t.sf(abs(value) / math.sqrt(self.between), self.between_freedom))
         return float(p)
 
 
@@ -178,10 +178,11 @@ def resample(
 def spread(measured: Floats, drawn: Floats, resampled: Resampled) -> Spread:
     """Return the error of a mean over folds and seeds, from images and from training.
 
-    Seeds and images are crossed: every seed judges the same images. What the means of the seeds
-    differ by is chance in training, and what images and seeds make together, which is in the
-    variance over draws of images already; it is estimated from the draws and counted once. With one
-    seed, folds take the place of seeds. The degrees of freedom are Satterthwaite's (1946).
+    Seeds and images are crossed: every seed judges the same images. What the seeds of a fold differ
+    by is chance in training, and what images and seeds make together, which is in the variance over
+    draws of images already; it is estimated from the draws and counted once. Trainings on different
+    folds are taken as independent. With one seed, folds take the place of seeds. The degrees of
+    freedom are Satterthwaite's (1946).
 
     Args:
         measured: Values, shape `(n_seeds, n_folds)`.
@@ -195,19 +196,22 @@ def spread(measured: Floats, drawn: Floats, resampled: Resampled) -> Spread:
     mean = finite.mean(axis=0)
     images = float(mean.var(ddof=1)) * resampled.inflation
     if n_seeds > 1:
-        repeats = measured.mean(axis=1)
+        between = float(measured.var(axis=0, ddof=1).mean()) / measured.size
+        freedom = n_folds * (n_seeds - 1)
         together = float((finite - mean).var(axis=1, ddof=1).sum()) / (n_seeds * (n_seeds - 1))
         together *= resampled.inflation
     elif n_folds > 1:
-        repeats, together = measured[0], images
+        between = float(measured.var(ddof=1)) / n_folds
+        freedom, together = n_folds - 1, images
     else:
         return Spread(images, None, resampled.freedom)
-    between = float(repeats.var(ddof=1)) / len(repeats)
     training = max(0.0, between - together)
     total = images + training
-    doubt = images**2 / resampled.freedom + between**2 / (len(repeats) - 1)
-    freedom = max(1.0, total**2 / doubt) if doubt else resampled.freedom
-    return Spread(images, training, freedom, between if n_seeds > 1 else 0.0, n_seeds)
+    doubt = images**2 / resampled.freedom + between**2 / freedom
+    joint = max(1.0, total**2 / doubt) if doubt else resampled.freedom
+    if n_seeds == 1:
+        return Spread(images, training, joint)
+    return Spread(images, training, joint, between, freedom)
 
 
 def interval(resampled: Resampled, arm: str, metric: str, alpha: float) -> Interval:
