@@ -118,7 +118,8 @@ def grouped(name: str) -> str:
         f"{steps:,} steps of {settings['batch_size']} images, classes weighted alike. One DCGAN a "
         f"class, fold and seed, of width {gan['width']} in `{gan['precision']}` after "
         f"**{epochs}**; {drawn:,} images drawn. Intervals: 95 %, by a bootstrap of groups with "
-        "chance in training added. Verdicts: corrected resampled t test, Holm over "
+        "chance in training added. Verdicts: both that and the corrected resampled t test, "
+        "Holm over "
         f"{len(main['differences'])} arms. Differences below about {min(smallest):.3f} to "
         f"{max(smallest):.3f} were out of reach of this run.\n\n{values['leak']['verdict']}"
     )
@@ -148,7 +149,38 @@ def verdict(against: dict[str, Any]) -> str:
 
 def duplicates() -> str:
     values = load("duplicates.json")["values"]
-    return "\n".join(values["summary"])
+    rows = ["| planted copies | pairs | precision | recall |", "|---|---|---|---|"]
+    for found in values["planted"]:
+        changes = "one change" if found["changes"] == 1 else "two changes, one after the other"
+        rows.append(
+            f"| {changes}, {found['side']}x{found['side']} pixels | {found['radiographs']} "
+            f"radiographs, 5 copies each | {found['pair_precision']:.3f} | "
+            f"{found['pair_recall']:.3f} |"
+        )
+    worst = sorted(values["planted"][0]["recall_by_kind"].items(), key=lambda item: item[1])[0]
+    bone, cost, different = values["bone"], values["cost"], values["different"]
+    largest = cost["rows"][-1]
+    lines = [
+        f"Precision and recall over all pairs of images of FracAtlas radiographs, one a group. The "
+        f"kind found least often is `{worst[0]}` ({worst[1]:.1%}).",
+        f"The bone set: {bone['images']:,} images in {bone['families']} families, "
+        f"{len(bone['sizes_over_20'])} of them of more than 20 images "
+        f"({bone['images_in_families_over_20']:,} images in all); "
+        f"{bone['families_with_two_classes']} families hold two classes.",
+        "Families that join different patients or groups: "
+        + "; ".join(
+            f"{name}, {found['families_across_groups']} among {found['images']:,} images"
+            for name, found in different.items()
+        )
+        + ".",
+        f"{largest['images']:,} images of the bone set took {largest['seconds']:.0f} s and "
+        f"{largest['megabytes'] / 1024:.1f} GiB on {largest['cpus']} CPU cores; extrapolated from "
+        f"{', '.join(format(row['images'], ',') for row in cost['rows'])} images, 100,000 would "
+        f"take {cost['seconds_at_100000'] / 60:.0f} minutes and "
+        f"{cost['megabytes_at_100000'] / 1024:.0f} GiB. Sets without copies take longer, for more "
+        "of their images are compared.",
+    ]
+    return "\n".join(rows) + "\n\n" + "\n\n".join(lines)
 
 
 def error_rates() -> str:

@@ -48,9 +48,9 @@ class TestPlanted:
         base = one_a_group(shared_data / FRACATLAS, 80, seed=102)
         images, truth, _ = plant(base, copies=5, side=64, seed=7)
         precision, recall = pair_scores(find_duplicates(images), truth)
-        # One wrong union of two of the 80 families costs 0.03: here, two feet in one pose.
-        assert precision >= 0.96
-        assert recall >= 0.95
+        # Measured: 1.0 and 0.959. One wrong union of two of the 80 families would cost 0.03.
+        assert precision >= 0.98
+        assert recall >= 0.93
 
     def test_two_changes_on_one_copy(self, texture: Images) -> None:
         images, truth, _ = plant(texture, copies=3, side=64, seed=8, together=2)

@@ -153,6 +153,7 @@ def _caption(result: ComparisonResult, statistics: Statistics) -> list[str]:
         tests = {
             "corrected t": "corrected resampled t test (Nadeau & Bengio 2003)",
             "bootstrap": "bootstrap of groups",
+            "bootstrap and corrected t": "bootstrap of groups and corrected resampled t test, both",
         }
         lines.append(
             f"p: {tests.get(first.test, first.test)}, corrected for "

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 TESTS = {
     "corrected t": "corrected resampled t test (Nadeau and Bengio 2003)",
     "bootstrap": "bootstrap of groups",
+    "bootstrap and corrected t": "bootstrap of groups and corrected resampled t test, both",
 }
 _SOURCES = {
     "real": "real images",
@@ -88,6 +89,11 @@ def explain(result: ComparisonResult, statistics: Statistics, found: Difference)
     span = _span(found.metric, found.low, found.high)
     if found.verdict != "cannot be told apart":
         return [f"{told}.", f"With other images and other training runs it would likely be {span}."]
+    if found.p_value is None:
+        return [
+            f"{told}, {span} with other images. One training each: no verdict, for another "
+            "training may turn out otherwise. Use several seeds."
+        ]
     if found.low <= 0 <= found.high:
         sentences = [f"{told}, but chance can do that: these data fit a true difference {span}."]
     else:
@@ -100,6 +106,8 @@ def explain(result: ComparisonResult, statistics: Statistics, found: Difference)
             f"To settle a difference of this size would take about {found.needed_images:,} images; "
             f"{statistics.n_images:,} judged here."
         )
+    elif found.difference:
+        sentences.append("More images alone would not settle it: training differs by as much.")
     return sentences
 
 
