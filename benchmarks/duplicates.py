@@ -38,6 +38,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, help="folder with the archives and the bone set")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--radiographs", type=int, default=500, help="how many get copies")
     parser.add_argument("--quick", action="store_true", help="little data, to see that it runs")
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args(arguments)
@@ -49,13 +50,17 @@ def main(arguments: list[str] | None = None) -> None:
     small = args.quick
     bone = bone_images(args.data / "bone-fracture-160", small)
     values = {
-        "planted": planted(args.data / "fracatlas_128.npz", 20 if small else 500),
+        "planted": planted(args.data / "fracatlas_128.npz", 20 if small else args.radiographs),
         "bone": bone_families(bone),
         "cost": cost(bone.images, (50, 100, 200) if small else (2_500, 5_000, 10_000)),
         "different": {
-            "fracatlas": fracatlas(args.data / "fracatlas_128.npz", 60 if small else 1_000),
-            "chest": chest(args.data / "chest_pneumonia_64.npz", 60 if small else 1_500),
-            "phantoms": phantoms(40 if small else 500),
+            "fracatlas": fracatlas(
+                args.data / "fracatlas_128.npz", 60 if small else 2 * args.radiographs
+            ),
+            "chest": chest(
+                args.data / "chest_pneumonia_64.npz", 60 if small else 3 * args.radiographs
+            ),
+            "phantoms": phantoms(40 if small else args.radiographs),
         },
         "seed": SEED,
         "quick": small,

@@ -114,7 +114,8 @@ def grouped(name: str) -> str:
     epochs = f"{gan['epochs']} epoch{'s' if gan['epochs'] > 1 else ''}"
     note = (
         f"{SETS[name]}: {main['n_images']:,} images in {main['n_groups']:,} groups, "
-        f"{main['n_folds']} grouped, stratified folds x {main['n_seeds']} seeds; every arm takes "
+        f"{main['n_folds']} grouped, stratified folds x {main['n_seeds']} seed"
+        f"{'s' if main['n_seeds'] > 1 else ''}; every arm takes "
         f"{steps:,} steps of {settings['batch_size']} images, classes weighted alike. One DCGAN a "
         f"class, fold and seed, of width {gan['width']} in `{gan['precision']}` after "
         f"**{epochs}**; {drawn:,} images drawn. Intervals: 95 %, by a bootstrap of groups with "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import pickle
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future, as_completed
 from typing import Any
@@ -72,8 +71,9 @@ def workers(executor: Executor | None) -> int:
 def _result(future: Future[CellResult]) -> CellResult:
     try:
         return future.result()
-    except (pickle.PicklingError, AttributeError, TypeError) as error:
-        if "pickle" not in str(error).lower():
+    except Exception as error:
+        # What cannot be sent raises errors of several kinds; they have the word in common.
+        if "pickl" not in f"{type(error).__name__} {error}".lower():
             raise
         raise TypeError(
             f"A part of the comparison cannot be sent to another process ({error}). Functions of "

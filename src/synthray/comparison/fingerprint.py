@@ -6,6 +6,7 @@ import functools
 import hashlib
 import inspect
 import json
+import time
 import types
 from collections.abc import Mapping
 from enum import Enum
@@ -18,6 +19,7 @@ import numpy as np
 from synthray.datasets.image_dataset import ImageDataset
 
 _DEPTH = 12
+_ATTEMPTS = 20
 
 
 def digest(value: Any) -> str:
@@ -136,11 +138,18 @@ def _code(code: types.CodeType) -> list[Any]:
     return [_sha(code.co_code), list(code.co_names), constants]
 
 
+@functools.lru_cache(maxsize=256)
 def _source(kind: type) -> str | None:
-    try:
-        return _sha(inspect.getsource(kind).encode("utf-8"))
-    except (OSError, TypeError):  # defined at a prompt, or in C
-        return None
+    for attempt in range(_ATTEMPTS):
+        try:
+            return _sha(inspect.getsource(kind).encode("utf-8"))
+        except (OSError, TypeError):  # defined at a prompt, or in C
+            return None
+        except SystemError:  # Python 3.11 may not parse in two threads at once: gh-106905
+            if attempt == _ATTEMPTS - 1:
+                raise
+            time.sleep(0.01 * attempt)
+    return None
 
 
 def _cell(cell: Any) -> Any:
