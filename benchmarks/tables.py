@@ -177,9 +177,8 @@ def duplicates() -> str:
         f"{largest['images']:,} images of the bone set took {largest['seconds']:.0f} s and "
         f"{largest['megabytes'] / 1024:.1f} GiB on {largest['cpus']} CPU cores; extrapolated from "
         f"{', '.join(format(row['images'], ',') for row in cost['rows'])} images, 100,000 would "
-        f"take {cost['seconds_at_100000'] / 60:.0f} minutes and "
-        f"{cost['megabytes_at_100000'] / 1024:.0f} GiB. Sets without copies take longer, for more "
-        "of their images are compared.",
+        f"take {cost['seconds_at_100000'] / 60:.0f} minutes. Sets without copies take longer, for "
+        "more of their images are compared.",
     ]
     return "\n".join(rows) + "\n\n" + "\n\n".join(lines)
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import keras
 import numpy as np
 import pytest
 
+from synthray.comparison import fingerprint
 from synthray.comparison.augmentation import classic_augmentation
 from synthray.comparison.fingerprint import augmentation_digest, digest, model_digest
 from toys import bars
@@ -137,6 +139,23 @@ def test_provenance_of_images_does_not_count_but_their_pixels_do() -> None:
     images[3, 2, 2, 0] ^= 1
     changed = type(data).from_arrays(images, data.labels, class_names=data.class_names)
     assert digest(changed) != digest(data)
+
+
+def test_source_is_read_in_spite_of_other_threads_that_parse(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before, read, tries = digest(Setting), inspect.getsource, []
+
+    def disturbed(kind: type) -> str:
+        tries.append(kind)
+        if len(tries) < 3:
+            raise SystemError("AST constructor recursion depth mismatch (before=72, after=14)")
+        return read(kind)
+
+    fingerprint._source.cache_clear()
+    monkeypatch.setattr(inspect, "getsource", disturbed)
+    assert digest(Setting) == before
+    assert tries == [Setting] * 3
 
 
 def test_weights_of_a_classifier_count() -> None:

@@ -149,9 +149,13 @@ def test_a_second_call_computes_nothing(compare: Any, tmp_path: Path, folds: int
     assert set(second.pictures.synthetic) == {"upright", "lying"}
 
 
-def test_only_what_is_new_is_computed(compare: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_only_what_is_new_is_computed(
+    compare: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     first = compare()
     FITS.clear()
+    # What a kill leaves of a file that was being written is no fit.
+    (tmp_path / "work" / "fits" / ".0123456789ab.part.json").touch()
     more = compare(seeds=(1, 0), verbose=1)
     assert FITS == ["generator", "original 1", "augmented 1", "synthetic 1"]
     assert "3 of 6 fits are in the workdir, 3 to compute." in capsys.readouterr().out
@@ -209,7 +213,7 @@ def test_every_setting_keeps_its_own_fits(compare: Any, tmp_path: Path) -> None:
         once = compare(**changed)
         assert set(FITS) == computed, name
         FITS.clear()
-        if len(computed) > 2:
+        if name in ("epochs", "train", "validation", "augmentation"):
             assert_equal(compare(**changed), once)
             assert FITS == [], name
         n_files += len(computed - {"generator"})
@@ -366,9 +370,8 @@ def test_killed_at_any_moment_it_goes_on_where_it_was(tmp_path: Path) -> None:
     _, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors.decode()
     assert _state(folder).items() >= kept.items()
-    assert len(list((folder / "fits").glob("*.json"))) == 16
-    assert len(list((folder / "drawn").glob("*.npz"))) == 4
-    assert not list(folder.rglob("*.part*.json"))
+    assert len(list((folder / "fits").glob("[!.]*.json"))) == 16
+    assert len(list((folder / "drawn").glob("[!.]*.npz"))) == 4
     resumed = ComparisonResult.load(tmp_path / "result.json")
     whole = killed_comparison.main(tmp_path / "whole", keep=False)
     for a, b in zip(resumed.runs, whole.runs, strict=True):

@@ -282,8 +282,10 @@ def _run(
         found[cell].append(result)
         for run in result.runs:
             _warn_diverged(run)
-    if not jobs:
-        found[cells[0]].append(cells[0].drawn_examples())
+    first = cells[0]  # whose drawn images are shown, whatever was computed now
+    drawing = any(arm.uses_synthetic for arm in recipe.arms)
+    if drawing and not any(result.examples for result in found[first]):
+        found[first].append(first.drawn_examples())
     return found
 
 

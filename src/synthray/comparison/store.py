@@ -81,7 +81,7 @@ class RunStore:
 
     def count_fits(self) -> int:
         """Return how many fits the folder holds, of any settings."""
-        return sum(1 for _ in (self._root / "fits").glob("*.json"))
+        return sum(1 for _ in (self._root / "fits").glob("[!.]*.json"))
 
 
 def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
