@@ -26,7 +26,7 @@ from synthray.datasets.image_dataset import ImageDataset
 from toys import bars
 
 SHAPE = (16, 16, 1)
-KILLS = int(os.environ.get("SYNTHRAY_KILLS", "4"))
+KILLS = int(os.environ.get("SYNTHRAY_KILLS", "2"))  # each start imports a backend
 
 FITS: list[str] = []
 """The fits that were computed; a global name does not count as a setting."""
@@ -83,7 +83,11 @@ class Noise:
         images = rng.integers(0, 256, (sum(counts), *SHAPE), np.uint8)
         labels = np.repeat([0, 1], counts)
         return ImageDataset.from_arrays(
-            images, labels, class_names=self.class_names_, synthetic=True
+            images,
+            labels,
+            class_names=self.class_names_,
+            synthetic=True,
+            provenance={"seed": seed},
         )
 
 
@@ -162,9 +166,14 @@ def test_only_what_is_new_is_computed(
     for a, b in zip(more.runs[3:], first.runs, strict=True):
         np.testing.assert_array_equal(a.probabilities, b.probabilities)
     FITS.clear()
+    anew = compare(arms=["synthetic", "original"], seeds=(0, 1, 2), workdir=None)
+    FITS.clear()
+    assert_equal(compare(arms=["synthetic", "original"], seeds=(0, 1, 2)), anew)
+    assert FITS == ["generator", "synthetic 2", "original 2"]
+    FITS.clear()
     compare(arms=["synthetic", "warm_start", "original"], epochs=1, verbose=1)
     assert FITS == ["warm_start 0"]  # the drawn images are kept too
-    assert "4 fits there are of other settings." in capsys.readouterr().out
+    assert "6 fits there are of other settings." in capsys.readouterr().out
     FITS.clear()
     compare(arms=["original"], augmenter=None)
     compare(arms=["original"], augmentation=much_darker)  # which this arm does not use
