@@ -30,7 +30,7 @@ def test_quickstart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     result = load("quickstart").main([*TINY, *more])
     assert set(result.arms) == {"original", "augmented", "synthetic", "warm_start"}
     pictures = {"real.png", "synthetic.png", "accuracy.png", "histories.png"}
-    assert {p.name for p in tmp_path.iterdir()} == pictures | {"result.json"}
+    assert {p.name for p in tmp_path.iterdir()} == pictures | {"report.html", "result.json"}
     for picture in pictures:
         assert np.asarray(Image.open(tmp_path / picture)).std() > 0
     assert "warm_start" in capsys.readouterr().out
