@@ -111,7 +111,8 @@ class ClassifierFactory:
             self._kept.model, self._kept.plan = fresh, plan
             return fresh
         for variable, value in zip(_state(kept), _state(fresh), strict=True):
-            variable.assign(value)
+            # A copy: JAX gives the buffers of a trained model away.
+            variable.assign(np.array(ops.convert_to_numpy(value.value)))
         return kept
 
     def _outputs(self, model: Any) -> int:
