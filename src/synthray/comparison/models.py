@@ -112,7 +112,7 @@ class ClassifierFactory:
             return fresh
         for variable, value in zip(_state(kept), _state(fresh), strict=True):
             # A copy: JAX gives the buffers of a trained model away.
-            variable.assign(np.array(ops.convert_to_numpy(value.value)))
+            variable.assign(np.array(value.numpy()))
         return kept
 
     def _outputs(self, model: Any) -> int:
