@@ -1,0 +1,179 @@
+"""The networks of `R3GAN`: residual blocks without normalisation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers
+
+from synthray._seeds import spawn_seeds
+
+_NEGATIVE_SLOPE = 0.2
+_BASE = (4, 5, 6, 7)  # pixels of the shorter side before the first doubling
+
+# Filters from the size of the image inwards; the last one serves all smaller sizes. Few at the
+# full size, where a filter costs most and adds least.
+GENERATOR_FILTERS = (16, 48, 64, 128, 128)
+DISCRIMINATOR_FILTERS = (16, 32, 64, 128, 128)
+
+
+def doublings(image_shape: tuple[int, int, int]) -> int:
+    """Return how often the networks double the size.
+
+    Raises:
+        ValueError: If the shape cannot be reached by doubling; the message names the nearest.
+    """
+    sides = image_shape[:2]
+    found = _doublings_of(min(sides))
+    if found is not None and max(sides) % 2**found == 0:
+        return found
+    short = min((b * 2**k for k in range(12) for b in _BASE), key=lambda s: abs(s - min(sides)))
+    unit = 2 ** (_doublings_of(short) or 0)
+    long = max(short, round(max(sides) / unit) * unit)
+    nearest = (short, long) if sides[0] <= sides[1] else (long, short)
+    raise ValueError(
+        f"R3GAN reaches the size of an image by doubling: the shorter side must be {_BASE[0]} to "
+        f"{_BASE[-1]} times a power of two (such as 28, 32, 48, 64, 96, 128), and the longer one "
+        f"a multiple of that power. Got {sides[0]}x{sides[1]}; the nearest is "
+        f"{nearest[0]}x{nearest[1]}. Resize the images."
+    )
+
+
+def _doublings_of(side: int) -> int | None:
+    for k in range(12):
+        if side % 2**k == 0 and side // 2**k in _BASE:
+            return k
+    return None
+
+
+def r3gan_generator(
+    image_shape: tuple[int, int, int],
+    latent_dim: int,
+    *,
+    width: float,
+    blocks: int,
+    num_classes: int | None,
+    dtype: Any,
+    seed: int,
+) -> keras.Model:
+    """Build the generator: `(n, latent_dim)`, and class weights where conditional, to images."""
+    height, width_px, channels = image_shape
+    levels = doublings(image_shape)
+    make = _Maker(dtype, seed)
+    filters = [_filters(GENERATOR_FILTERS, level, width) for level in range(levels, -1, -1)]
+    base = (height // 2**levels, width_px // 2**levels, filters[0])
+
+    latent = z = keras.Input((latent_dim,), name="latent")
+    inputs = [latent]
+    if num_classes:
+        inputs.append(keras.Input((num_classes,), name="class_weights"))
+        embedded = make.dense(latent_dim, "class_embedding", use_bias=False)(inputs[1])
+        z = layers.Add(dtype=dtype, name="latent_and_class")([z, embedded])
+    x = make.dense(int(np.prod(base)), "dense")(z)
+    x = layers.Reshape(base, dtype=dtype, name="base_map")(x)
+    for level, count in enumerate(filters):
+        if level:
+            x = make.widen(x, count, f"up{level}")  # before the doubling, where it costs a quarter
+            x = layers.UpSampling2D(
+                2, interpolation="bilinear", dtype=dtype, name=f"up{level}_double"
+            )(x)
+        for block in range(blocks):
+            x = make.block(x, f"g{level}_block{block}")
+    x = make.activation(x, "last_activation")
+    x = make.conv(channels, 3, "pixels")(x)
+    x = layers.Activation("linear", dtype="float32", name="image")(x)
+    return keras.Model(inputs if num_classes else latent, x, name="generator")
+
+
+def r3gan_discriminator(
+    image_shape: tuple[int, int, int],
+    *,
+    width: float,
+    blocks: int,
+    num_classes: int | None,
+    dtype: Any,
+    seed: int,
+) -> keras.Model:
+    """Build the discriminator: images, and class weights where conditional, to logits `(n, 1)`."""
+    levels = doublings(image_shape)
+    make = _Maker(dtype, seed)
+    filters = [_filters(DISCRIMINATOR_FILTERS, level, width) for level in range(levels + 1)]
+    image = keras.Input(image_shape, name="image")
+    inputs = [image]
+    x = make.conv(filters[0], 3, "stem")(image)
+    for level, count in enumerate(filters):
+        if level:
+            # The mean of 2x2 pixels is bilinear interpolation at half the size.
+            x = layers.AveragePooling2D(2, dtype=dtype, name=f"down{level}_halve")(x)
+            x = make.widen(x, count, f"down{level}")
+        for block in range(blocks if level else 0):  # none at the full size: it would cost most
+            x = make.block(x, f"d{level}_block{block}")
+    x = make.activation(x, "last_activation")
+    flat = layers.Flatten(dtype=dtype, name="flatten")(x)
+    logit = make.dense(1, "logit")(flat)
+    if num_classes:
+        # Projection discriminator, equation 3 of Miyato & Koyama 2018 (arXiv 1802.05637).
+        inputs.append(keras.Input((num_classes,), name="class_weights"))
+        pooled = layers.GlobalAveragePooling2D(dtype=dtype, name="pooled")(x)
+        embedded = make.dense(filters[-1], "class_embedding", use_bias=False)(inputs[1])
+        match = layers.Dot(axes=1, dtype=dtype, name="class_match")([pooled, embedded])
+        logit = layers.Add(dtype=dtype, name="logit_and_class")([logit, match])
+    return keras.Model(inputs if num_classes else image, logit, name="discriminator")
+
+
+def _filters(table: tuple[int, ...], level: int, width: float) -> int:
+    return max(4, round(table[min(level, len(table) - 1)] * width))
+
+
+class _Maker:
+    """Makes layers of one dtype, each with a seed of its own."""
+
+    def __init__(self, dtype: Any, seed: int) -> None:
+        self._dtype = dtype
+        self._seeds = iter(spawn_seeds(seed, 256))
+
+    def conv(self, filters: int, size: int, name: str, *, zero: bool = False) -> layers.Layer:
+        return layers.Conv2D(
+            filters,
+            size,
+            padding="same",
+            kernel_initializer="zeros" if zero else self._initializer(),
+            dtype=self._dtype,
+            name=name,
+        )
+
+    def dense(self, units: int, name: str, **arguments: Any) -> layers.Layer:
+        return layers.Dense(
+            units,
+            kernel_initializer=self._initializer(),
+            dtype=self._dtype,
+            name=name,
+            **arguments,
+        )
+
+    def activation(self, x: Any, name: str) -> Any:
+        return layers.LeakyReLU(_NEGATIVE_SLOPE, dtype=self._dtype, name=name)(x)
+
+    def widen(self, x: Any, filters: int, name: str) -> Any:
+        """Change the number of filters by a 1x1 convolution, where it changes."""
+        return x if x.shape[-1] == filters else self.conv(filters, 1, name)(x)
+
+    def block(self, x: Any, name: str) -> Any:
+        """Add a residual: two 3x3 convolutions, of which the second starts at zero.
+
+        A block then starts as the identity, and the variance of the values does not grow with the
+        number of blocks although nothing normalises them (Zhang et al. 2019, arXiv 1901.09321).
+        """
+        filters = x.shape[-1]
+        y = self.activation(x, f"{name}_activation1")
+        y = self.conv(filters, 3, f"{name}_conv1")(y)
+        y = self.activation(y, f"{name}_activation2")
+        y = self.conv(filters, 3, f"{name}_conv2", zero=True)(y)
+        return layers.Add(dtype=self._dtype, name=f"{name}_add")([x, y])
+
+    def _initializer(self) -> keras.initializers.Initializer:
+        return keras.initializers.VarianceScaling(
+            1.0, "fan_in", "truncated_normal", seed=next(self._seeds)
+        )
