@@ -19,12 +19,15 @@ from synthray.datasets.phantoms import make_phantoms
 from synthray.generators.callbacks import SampleGrid
 from synthray.generators.dcgan import DCGAN
 from synthray.generators.gan import GAN
+from synthray.generators.guard import TrainingGuard
+from synthray.generators.r3gan import R3GAN
 
 __all__ = [
     "ARMS",
     "CONTROLS",
     "DCGAN",
     "GAN",
+    "R3GAN",
     "Arm",
     "ArmRun",
     "ComparisonResult",
@@ -40,6 +43,7 @@ __all__ = [
     "SkippedFile",
     "Statistics",
     "SyntheticAugmenter",
+    "TrainingGuard",
     "__version__",
     "audit_leakage",
     "classic_augmentation",

@@ -19,6 +19,22 @@ GENERATOR_FILTERS = (16, 48, 64, 128, 128)
 DISCRIMINATOR_FILTERS = (16, 32, 64, 128, 128)
 
 
+def checked_shape(image_shape: Any) -> tuple[int, int, int]:
+    """Return the shape as integers.
+
+    Raises:
+        ValueError: If it cannot be drawn; the message names the nearest that can.
+    """
+    shape = tuple(int(d) for d in image_shape)
+    if len(shape) != 3 or shape[2] not in (1, 3) or min(shape) < 1:
+        raise ValueError(
+            "image_shape must be (height, width, channels) with 1 or 3 channels, got "
+            f"{image_shape}."
+        )
+    doublings((shape[0], shape[1], shape[2]))
+    return shape[0], shape[1], shape[2]
+
+
 def doublings(image_shape: tuple[int, int, int]) -> int:
     """Return how often the networks double the size.
 

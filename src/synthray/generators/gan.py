@@ -185,6 +185,7 @@ class GAN(Sampler, SeededModel):
     def fit(
         self,
         x: Any = None,
+        y: Any = None,
         *,
         batch_size: int | None = None,
         epochs: int = 1,
@@ -199,7 +200,8 @@ class GAN(Sampler, SeededModel):
         Args:
             x: An `ImageDataset`, an array `(n, h, w)` or `(n, h, w, c)`, or a `tf.data.Dataset` /
                 `PyDataset` / generator of batches of images or of `(images, labels)`. Labels are
-                ignored: the model learns all images it is given.
+                ignored, save by a class-conditional model: the model learns all images it is given.
+            y: Labels of an array of images, for a class-conditional model: integers `(n,)`.
             batch_size: Images a step, for arrays and `ImageDataset`; 32 by default.
             epochs: Passes over the images.
             shuffle: Draw a new order each epoch; not of streams such as `tf.data`, which have
@@ -219,6 +221,8 @@ class GAN(Sampler, SeededModel):
         training = prepare_images(
             x,
             self.image_shape,
+            y=y,
+            num_classes=self.num_classes,
             batch_size=batch_size,
             shuffle=shuffle,
             seed=self.seed,
@@ -226,9 +230,13 @@ class GAN(Sampler, SeededModel):
         )
         self._set_float_range(training)
         if validation_data is not None:
+            pair = isinstance(validation_data, tuple) and len(validation_data) == 2
+            images, labels = validation_data if pair else (validation_data, None)
             validation = prepare_images(
-                validation_data,
+                images,
                 self.image_shape,
+                y=labels,
+                num_classes=self.num_classes,
                 batch_size=batch_size,
                 value_range=training.value_range,
             )
