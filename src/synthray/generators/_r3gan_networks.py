@@ -45,7 +45,8 @@ def doublings(image_shape: tuple[int, int, int]) -> int:
     found = _doublings_of(min(sides))
     if found is not None and max(sides) % 2**found == 0:
         return found
-    short = min((b * 2**k for k in range(12) for b in _BASE), key=lambda s: abs(s - min(sides)))
+    reachable = [b * 2**k for k in range(12) for b in _BASE]
+    short = min(reachable, key=lambda side: (abs(side - min(sides)), -side))
     unit = 2 ** (_doublings_of(short) or 0)
     long = max(short, round(max(sides) / unit) * unit)
     nearest = (short, long) if sides[0] <= sides[1] else (long, short)

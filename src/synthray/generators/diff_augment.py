@@ -79,6 +79,7 @@ class DiffAugment:
         Returns:
             Images of the same shape.
         """
+        images = ops.convert_to_tensor(images)
         strength = ops.clip(ops.cast(strength, images.dtype), 0.0, 1.0)
         for kind, value in draws.items():
             value = ops.cast(value, images.dtype)

@@ -61,8 +61,13 @@ class TrainingGuard(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Keep the state that training begins with."""
-        if not self._good:  # not on_train_begin: other callbacks restore a backup there
-            self._keep()
+        if self._good:
+            return
+        # Not in on_train_begin, where other callbacks restore a backup. Some backends make the
+        # optimizer's variables at the first step only.
+        if not self.model.optimizer.built:
+            self.model.optimizer.build(self.model.trainable_variables)
+        self._keep()
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Look at the metrics now and then."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from synthray._seed_state import with_callback
 from synthray._seeds import resolve_seed, spawn_seeds
 from synthray.generators import losses
+from synthray.generators._precision import in_full_precision
 from synthray.generators._r3gan_networks import (
     checked_shape,
     r3gan_discriminator,
@@ -162,9 +163,14 @@ class R3GAN(GAN):
             twin = judge("float32")
 
             # In a closure, where Keras does not count the twin's variables among the model's own.
-            def exact_critic(x: Any, condition: Any) -> Any:
+            def exact_logits(*inputs: Any) -> Any:
                 weights = [v.value for v in self.discriminator.trainable_variables]
-                return _flat(twin.stateless_call(weights, [], _inputs(x, condition))[0])
+                given = inputs[0] if len(inputs) == 1 else list(inputs)
+                return _flat(twin.stateless_call(weights, [], given)[0])
+
+            def exact_critic(x: Any, condition: Any) -> Any:
+                inputs = (x,) if condition is None else (x, condition)
+                return in_full_precision(exact_logits, *inputs)
 
             self._exact_critic = exact_critic
 
@@ -228,7 +234,7 @@ class R3GAN(GAN):
         )
         generated = _flat(self.judge_frozen(_inputs(fake, condition), training=training))
         if training:
-            self._advance(n, d_real - d_fake)
+            in_full_precision(self._advance, d_real - d_fake)
         return {
             "real": d_real,
             "fake": d_fake,
@@ -353,7 +359,8 @@ class R3GAN(GAN):
             self._augmentation(fake, draws, strength=strength),
         )
 
-    def _advance(self, n: Any, margins: Any) -> None:
+    def _advance(self, margins: Any) -> None:
+        n = ops.shape(margins)[0]
         self.images_seen.assign(self.images_seen + ops.cast(n, "int32"))
         average_weights(
             self.ema_generator.weights,
