@@ -15,8 +15,7 @@ _BASE = (4, 5, 6, 7)  # pixels of the shorter side before the first doubling
 
 # Filters from the size of the image inwards; the last one serves all smaller sizes. Few at the
 # full size, where a filter costs most and adds least.
-GENERATOR_FILTERS = (16, 48, 64, 128, 128)
-DISCRIMINATOR_FILTERS = (16, 32, 64, 128, 128)
+FILTERS = (16, 32, 64, 128, 128)
 
 
 def checked_shape(image_shape: Any) -> tuple[int, int, int]:
@@ -79,7 +78,7 @@ def r3gan_generator(
     height, width_px, channels = image_shape
     levels = doublings(image_shape)
     make = _Maker(dtype, seed)
-    filters = [_filters(GENERATOR_FILTERS, level, width) for level in range(levels, -1, -1)]
+    filters = [_filters(FILTERS, level, width) for level in range(levels, -1, -1)]
     base = (height // 2**levels, width_px // 2**levels, filters[0])
 
     latent = z = keras.Input((latent_dim,), name="latent")
@@ -116,7 +115,7 @@ def r3gan_discriminator(
     """Build the discriminator: images, and class weights where conditional, to logits `(n, 1)`."""
     levels = doublings(image_shape)
     make = _Maker(dtype, seed)
-    filters = [_filters(DISCRIMINATOR_FILTERS, level, width) for level in range(levels + 1)]
+    filters = [_filters(FILTERS, level, width) for level in range(levels + 1)]
     image = keras.Input(image_shape, name="image")
     inputs = [image]
     x = make.conv(filters[0], 3, "stem")(image)
