@@ -13,9 +13,9 @@ from synthray._seeds import spawn_seeds
 _NEGATIVE_SLOPE = 0.2
 _BASE = (4, 5, 6, 7)  # pixels of the shorter side before the first doubling
 
-# Filters from the size of the image inwards; the last one serves all smaller sizes. Few at the
-# full size, where a filter costs most and adds least.
-FILTERS = (16, 32, 64, 128, 128)
+# Filters from the smallest map outwards; the last one serves all larger maps. Few at the full size,
+# where a filter costs most and adds least.
+FILTERS = (128, 128, 64, 32, 16)
 
 
 def checked_shape(image_shape: Any) -> tuple[int, int, int]:
@@ -78,7 +78,7 @@ def r3gan_generator(
     height, width_px, channels = image_shape
     levels = doublings(image_shape)
     make = _Maker(dtype, seed)
-    filters = [_filters(FILTERS, level, width) for level in range(levels, -1, -1)]
+    filters = [_filters(level, width) for level in range(levels + 1)]
     base = (height // 2**levels, width_px // 2**levels, filters[0])
 
     latent = z = keras.Input((latent_dim,), name="latent")
@@ -115,7 +115,7 @@ def r3gan_discriminator(
     """Build the discriminator: images, and class weights where conditional, to logits `(n, 1)`."""
     levels = doublings(image_shape)
     make = _Maker(dtype, seed)
-    filters = [_filters(FILTERS, level, width) for level in range(levels + 1)]
+    filters = [_filters(level, width) for level in range(levels, -1, -1)]
     image = keras.Input(image_shape, name="image")
     inputs = [image]
     x = make.conv(filters[0], 3, "stem")(image)
@@ -139,8 +139,8 @@ def r3gan_discriminator(
     return keras.Model(inputs if num_classes else image, logit, name="discriminator")
 
 
-def _filters(table: tuple[int, ...], level: int, width: float) -> int:
-    return max(4, round(table[min(level, len(table) - 1)] * width))
+def _filters(level: int, width: float) -> int:
+    return max(4, round(FILTERS[min(level, len(FILTERS) - 1)] * width))
 
 
 class _Maker:
