@@ -17,8 +17,9 @@ from synthray.audit.registration import Index, Registration, starting_points
 
 # Log-odds that two images are the same radiograph: from the correlations of fine structure and of
 # what varies along its edges (Fisher's z), and from the logarithm of the scale between them; less a
-# doubt where all edges are parallel: straight shafts fit each other at any place and scale. Fitted to planted copies and to pairs of different
-# patients; benchmarks/duplicates.py measures it on draws that were not used for that.
+# doubt where all edges are parallel: straight shafts fit each other at any place and scale.
+# Fitted to planted copies and to pairs of different patients; benchmarks/duplicates.py measures
+# them on draws that were not used for that.
 _FIT, _ALONG, _ZOOMED, _OFFSET = 6.4, 3.4, -6.6, -10.5
 _STRAIGHT, _STRETCHED, _SHIFTED = -5.0, -10.0, -1.4  # each, a change of log scale, of a pixel
 _STEEPNESS = 6  # shafts have a straightness near 1, hands about 0.5
