@@ -176,7 +176,6 @@ def test_own_arm_sees_its_images_in_its_order(compare: Any, drawn: ImageDataset)
     assert result.settings["augmentation"].endswith("brightness")
 
 
-@pytest.mark.backend
 def test_any_classifier(compare: Any) -> None:
     made: list[Any] = []
 
@@ -382,8 +381,7 @@ def slowing(arm: str, seed: int) -> list[Any]:
     return [keras.callbacks.LearningRateScheduler(rate)]
 
 
-@pytest.mark.backend
-@pytest.mark.parametrize("callbacks", [None, slowing])
+@pytest.mark.parametrize("callbacks", [None, pytest.param(slowing, marks=pytest.mark.backend)])
 def test_reused_models_give_the_numbers_of_fresh_ones(
     compare: Any, drawn: ImageDataset, monkeypatch: pytest.MonkeyPatch, callbacks: Any
 ) -> None:
