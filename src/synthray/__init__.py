@@ -2,7 +2,8 @@
 
 from synthray._version import __version__
 from synthray.audit.duplicates import find_duplicates
-from synthray.audit.leakage import LeakageReport, audit_leakage
+from synthray.audit.leakage import audit_leakage
+from synthray.audit.leakage_report import LeakageReport
 from synthray.augmenter.synthetic_augmenter import SyntheticAugmenter
 from synthray.classifiers.fracture_classifier import FractureClassifier
 from synthray.comparison.affine import RandomAffine
