@@ -4,6 +4,9 @@ from synthray._version import __version__
 from synthray.audit.duplicates import find_duplicates
 from synthray.audit.leakage import audit_leakage
 from synthray.audit.leakage_report import LeakageReport
+from synthray.audit.samples.evaluate import evaluate_samples
+from synthray.audit.samples.features import random_features
+from synthray.audit.samples.report import SampleReport, SampleScores
 from synthray.augmenter.synthetic_augmenter import SyntheticAugmenter
 from synthray.classifiers.fracture_classifier import FractureClassifier
 from synthray.comparison.affine import RandomAffine
@@ -37,6 +40,8 @@ __all__ = [
     "Phase",
     "RandomAffine",
     "SampleGrid",
+    "SampleReport",
+    "SampleScores",
     "Scores",
     "SkippedFile",
     "Statistics",
@@ -44,9 +49,11 @@ __all__ = [
     "__version__",
     "audit_leakage",
     "classic_augmentation",
+    "evaluate_samples",
     "find_duplicates",
     "load_image_folder",
     "load_medmnist",
     "make_phantoms",
+    "random_features",
     "run_comparison",
 ]
