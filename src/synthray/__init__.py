@@ -17,6 +17,7 @@ from synthray.datasets.image_folder import load_image_folder
 from synthray.datasets.medmnist import load_medmnist
 from synthray.datasets.phantoms import make_phantoms
 from synthray.generators.callbacks import SampleGrid
+from synthray.generators.cyclegan import CycleGAN
 from synthray.generators.dcgan import DCGAN
 from synthray.generators.gan import GAN
 
@@ -28,6 +29,7 @@ __all__ = [
     "Arm",
     "ArmRun",
     "ComparisonResult",
+    "CycleGAN",
     "Difference",
     "FractureClassifier",
     "ImageDataset",
