@@ -25,10 +25,10 @@ TENSORFLOW = keras.backend.backend() == "tensorflow"
 
 # Computed once, on TensorFlow; the weights before it come from NumPy.
 AFTER_EACH_EPOCH = {
-    "d_loss": [0.0, 0.0],
-    "g_loss": [0.0, 0.0],
-    "cycle_loss": [0.0, 0.0],
-    "identity_loss": [0.0, 0.0],
+    "d_loss": [4.569629, 0.944466],
+    "g_loss": [7.108456, 1.486351],
+    "cycle_loss": [0.396203, 0.337543],
+    "identity_loss": [0.304137, 0.276414],
 }
 
 
@@ -80,7 +80,7 @@ def set_weights(model: sr.CycleGAN, seed: int = 0) -> None:
     """Give every weight a value that does not depend on the backend."""
     rng = np.random.default_rng(seed)
     for variable in model.trainable_variables:
-        scale = 1 / np.sqrt(np.prod(variable.shape[:-1])) if len(variable.shape) > 1 else 0.1
+        scale = 0.5 / np.sqrt(np.prod(variable.shape[:-1])) if len(variable.shape) > 1 else 0.1
         variable.assign(scale * rng.standard_normal(variable.shape).astype("float32"))
 
 
@@ -175,7 +175,7 @@ def test_one_pass_gives_the_gradients_of_two() -> None:
 def test_training_gives_the_same_numbers_on_every_backend() -> None:
     model = small()
     set_weights(model)
-    model.compile(keras.optimizers.SGD(0.01))
+    model.compile(keras.optimizers.SGD(1e-3))
     before = [v.numpy().copy() for v in model.trainable_variables]
     history = model.fit(discs(18), batch_size=4, epochs=2, verbose=0).history
     for variable, old in zip(model.trainable_variables, before, strict=True):
@@ -186,27 +186,29 @@ def test_training_gives_the_same_numbers_on_every_backend() -> None:
     total += 5 * np.array(history["cycle_loss"]) + 2 * np.array(history["identity_loss"])
     np.testing.assert_allclose(history["loss"], total, rtol=1e-3)
     for name, expected in AFTER_EACH_EPOCH.items():
-        np.testing.assert_allclose(history[name], expected, rtol=2e-3, err_msg=name)
+        np.testing.assert_allclose(history[name], expected, rtol=1e-4, err_msg=name)
 
 
 def test_learns_to_draw_a_line_and_to_take_it_away() -> None:
-    train, held_out = discs(300, seed=1), discs(90, seed=2)
-    model = small(width=8, residual_blocks=2)
+    train, held_out = discs(240, seed=1), discs(90, seed=2)
+    model = small(width=8)
     model.compile(keras.optimizers.Adam(2e-3, beta_1=0.5))
-    cycle = model.fit(train, batch_size=8, epochs=12, verbose=0).history["cycle_loss"]
-    assert cycle[-1] < 0.5 * max(cycle)
+    model.fit(train, batch_size=8, epochs=8, verbose=0)
     intact, fractured = (part.images for part in held_out.by_class().values())
     drawn, cleaned = model.translate(intact, to="fractured"), model.translate(fractured, to=0)
     # The toy's truth: a line has 5 to 9 bright pixels, a disc without one has none.
     assert bright(intact).max() == 0
     assert bright(fractured).min() >= 5
-    assert np.mean(bright(drawn) >= 4) > 0.8
-    assert np.mean(bright(cleaned) <= 2) > 0.8
-    for source, translated in ((intact, drawn), (fractured, cleaned)):
-        moved = np.linalg.norm(centres(translated) - centres(source), axis=1)
-        assert np.median(moved) < 1.0  # the disc stays where it is
+    assert np.mean(bright(drawn) >= 4) > 0.7
+    assert np.mean(bright(cleaned) <= 2) > 0.7
     back = model.translate(drawn, to="intact")
-    assert np.abs(back.astype(float) - intact).mean() < 15
+    assert np.mean(bright(back) <= 2) > 0.7
+    for source, translated in ((intact, drawn), (fractured, cleaned), (intact, back)):
+        moved = np.linalg.norm(centres(translated) - centres(source), axis=1)
+        assert np.median(moved) < 0.5  # the disc stays where it is
+    same = model.translate(fractured, to="fractured")
+    assert np.abs(same.astype(float) - fractured).mean() < 8
+    assert np.abs(back.astype(float) - intact).mean() < 8
 
 
 @pytest.mark.backend
@@ -392,7 +394,7 @@ def test_a_reloaded_model_continues_exactly(tmp_path: Path) -> None:
     assert back.get_config() == straight.get_config()
     assert_equal_weights(back, straight)
     np.testing.assert_array_equal(
-        back.translate(data, to="intact").images, straight.translate(data, to="intact").images
+        back.translate(data.images, to="intact"), straight.translate(data.images, to="intact")
     )
     straight.fit(data, batch_size=4, epochs=3, initial_epoch=1, verbose=0)
     for _ in range(2):

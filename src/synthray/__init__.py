@@ -4,6 +4,7 @@ from synthray._version import __version__
 from synthray.audit.duplicates import find_duplicates
 from synthray.audit.leakage import LeakageReport, audit_leakage
 from synthray.augmenter.synthetic_augmenter import SyntheticAugmenter
+from synthray.augmenter.translation_augmenter import TranslationAugmenter
 from synthray.classifiers.fracture_classifier import FractureClassifier
 from synthray.comparison.affine import RandomAffine
 from synthray.comparison.arms import ARMS, CONTROLS, Arm, Phase
@@ -42,6 +43,7 @@ __all__ = [
     "SkippedFile",
     "Statistics",
     "SyntheticAugmenter",
+    "TranslationAugmenter",
     "__version__",
     "audit_leakage",
     "classic_augmentation",

@@ -184,5 +184,7 @@ def patch_discriminator(
     )(x)
     whole = layers.GlobalMaxPooling2D(keepdims=True, dtype=policy, name="strongest")(x)
     whole = layers.Dense(1, kernel_initializer="zeros", dtype=policy, name="whole")(whole)
-    values = layers.Add(dtype="float32", name="values")([patches, whole])
+    # In this order: where the batch has as many images as the map has rows, Keras on TensorFlow
+    # takes a second term of shape (n, 1, 1, 1) for a bias of the rows.
+    values = layers.Add(dtype="float32", name="values")([whole, patches])
     return keras.Model(image, values, name=name)
