@@ -25,10 +25,10 @@ TENSORFLOW = keras.backend.backend() == "tensorflow"
 
 # Computed once, on TensorFlow; the weights before it come from NumPy.
 AFTER_EACH_EPOCH = {
-    "d_loss": [4.569629, 0.944466],
-    "g_loss": [7.108456, 1.486351],
-    "cycle_loss": [0.396203, 0.337543],
-    "identity_loss": [0.304137, 0.276414],
+    "d_loss": [3.140338, 0.69072],
+    "g_loss": [5.178925, 1.047909],
+    "cycle_loss": [0.432113, 0.378323],
+    "identity_loss": [0.349938, 0.32465],
 }
 
 
@@ -92,13 +92,12 @@ def run(network: keras.Model, images: NDArray[Any]) -> NDArray[np.float32]:
     return np.asarray(network.predict_on_batch(images.astype("float32")), np.float32)
 
 
-@pytest.mark.backend
 def test_losses_are_those_of_the_papers() -> None:
     model = small()
     set_weights(model)
     pair = pairs(4)
     terms = model(pair)
-    total = float(model.compute_loss(y_pred=terms))
+    total = float(keras.ops.convert_to_numpy(model.compute_loss(y_pred=terms)))
     terms = {k: keras.ops.convert_to_numpy(v) for k, v in terms.items()}
 
     x, y = (scaled(part) for part in pair)
@@ -172,21 +171,41 @@ def test_one_pass_gives_the_gradients_of_two() -> None:
 
 
 @pytest.mark.backend
-def test_training_gives_the_same_numbers_on_every_backend() -> None:
-    model = small()
+def test_training_gives_the_same_numbers_on_every_backend_and_after_a_reload(
+    tmp_path: Path,
+) -> None:
+    data = discs(12)
+    model = small(residual_blocks=0)
     set_weights(model)
-    model.compile(keras.optimizers.SGD(1e-3))
+    model.compile(keras.optimizers.SGD(1e-3, momentum=0.5))
     before = [v.numpy().copy() for v in model.trainable_variables]
-    history = model.fit(discs(18), batch_size=4, epochs=2, verbose=0).history
+    history = model.fit(data, batch_size=4, epochs=2, verbose=0).history
     for variable, old in zip(model.trainable_variables, before, strict=True):
         assert not np.array_equal(variable.numpy(), old), variable.path
-    assert int(model.optimizer.iterations.numpy()) == 6
+    assert int(model.optimizer.iterations.numpy()) == 4
     assert set(history) == {"loss", "d_loss", "g_loss", "cycle_loss", "identity_loss"}
     total = np.add(history["d_loss"], history["g_loss"])
     total += 5 * np.array(history["cycle_loss"]) + 2 * np.array(history["identity_loss"])
     np.testing.assert_allclose(history["loss"], total, rtol=1e-3)
     for name, expected in AFTER_EACH_EPOCH.items():
         np.testing.assert_allclose(history[name], expected, rtol=1e-4, err_msg=name)
+
+    model.save(tmp_path / "model.keras")
+    back = keras.saving.load_model(tmp_path / "model.keras")
+    assert isinstance(back, sr.CycleGAN)
+    assert back.class_names == ("intact", "fractured")
+    assert back.get_config() == model.get_config()
+    assert_equal_weights(back, model)
+    model.fit(data, batch_size=4, epochs=3, initial_epoch=2, verbose=0)
+    back.fit(data, batch_size=4, epochs=1, verbose=0)
+    assert int(back.optimizer.iterations.numpy()) == 6
+    assert_equal_weights(back, model)
+
+
+def test_a_seed_decides_the_weights() -> None:
+    one, same, other = (small(seed=s).get_weights() for s in (1, 1, 2))
+    assert all(np.array_equal(a, b) for a, b in zip(one, same, strict=True))
+    assert not np.array_equal(one[0], other[0])
 
 
 def test_learns_to_draw_a_line_and_to_take_it_away() -> None:
@@ -211,7 +230,6 @@ def test_learns_to_draw_a_line_and_to_take_it_away() -> None:
     assert np.abs(back.astype(float) - intact).mean() < 8
 
 
-@pytest.mark.backend
 def test_an_untrained_model_changes_nothing() -> None:
     for shape in ((12, 20, 3), (8, 8, 1)):
         model = small(image_shape=shape)
@@ -222,7 +240,7 @@ def test_an_untrained_model_changes_nothing() -> None:
 
 @pytest.mark.backend
 def test_translation_does_not_depend_on_the_batch_size() -> None:
-    model = small()
+    model = small(residual_blocks=0)
     set_weights(model)
     images = discs(7).images
     whole = model.translate(images, to=1)
@@ -382,30 +400,6 @@ def test_class_names_say_the_direction() -> None:
         model.translate(discs(2), batch_size=0)
 
 
-@pytest.mark.backend
-def test_a_reloaded_model_continues_exactly(tmp_path: Path) -> None:
-    data = discs(9)
-    straight = small(residual_blocks=0)
-    straight.fit(data, batch_size=4, epochs=1, verbose=0)
-    straight.save(tmp_path / "model.keras")
-    back = keras.saving.load_model(tmp_path / "model.keras")
-    assert isinstance(back, sr.CycleGAN)
-    assert back.class_names == ("intact", "fractured")
-    assert back.get_config() == straight.get_config()
-    assert_equal_weights(back, straight)
-    np.testing.assert_array_equal(
-        back.translate(data.images, to="intact"), straight.translate(data.images, to="intact")
-    )
-    straight.fit(data, batch_size=4, epochs=3, initial_epoch=1, verbose=0)
-    for _ in range(2):
-        back.fit(data, batch_size=4, epochs=1, verbose=0)
-    assert int(back.optimizer.iterations.numpy()) == 6
-    assert_equal_weights(back, straight)
-    assert not np.array_equal(
-        small(seed=1).to_first.get_weights()[0], small(seed=0).to_first.get_weights()[0]
-    )
-
-
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_mixed_precision_trains(policy: str) -> None:
     model = small(dtype=policy, residual_blocks=0)
@@ -437,7 +431,8 @@ def test_layers_compute_what_they_say() -> None:
     ours = keras.ops.convert_to_numpy(InstanceNormalization()(maps))
     by_hand = (maps - maps.mean((1, 2), keepdims=True)) / maps.std((1, 2), keepdims=True)
     np.testing.assert_allclose(ours, by_hand, atol=1e-4)
-    padded = keras.ops.convert_to_numpy(ReflectionPadding(3)(maps))
+    again = ReflectionPadding.from_config(ReflectionPadding(3).get_config())
+    padded = keras.ops.convert_to_numpy(again(maps))
     np.testing.assert_array_equal(
         padded, np.pad(maps, ((0, 0), (3, 3), (3, 3), (0, 0)), mode="reflect")
     )

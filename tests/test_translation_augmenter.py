@@ -24,7 +24,9 @@ def untraced(image_shape: Any, seed: int) -> sr.CycleGAN:
 
 
 def augmenter(**arguments: Any) -> sr.TranslationAugmenter:
-    return sr.TranslationAugmenter(untraced, **({"epochs": 1, "random_state": 0} | arguments))
+    return sr.TranslationAugmenter(
+        untraced, **({"epochs": 1, "batch_size": 8, "random_state": 0} | arguments)
+    )
 
 
 @pytest.fixture(scope="module")

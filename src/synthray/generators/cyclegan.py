@@ -36,7 +36,7 @@ class CycleGAN(SeededModel):
 
     All are one sum, in one backward pass of the stock Keras `fit`: the discriminators see the
     translated images behind `stop_gradient`, the translators see the discriminators with their
-    variables behind `stop_gradient`. At 64x64 with one channel the four networks have 1.0 million
+    variables behind `stop_gradient`. At 64x64 with one channel the four networks have 0.9 million
     parameters together.
 
     A translator cannot know what a class looks like beyond its training images, and may draw or
