@@ -8,6 +8,7 @@ from synthray.audit.samples.evaluate import evaluate_samples
 from synthray.audit.samples.features import random_features
 from synthray.audit.samples.report import SampleReport, SampleScores
 from synthray.augmenter.synthetic_augmenter import SyntheticAugmenter
+from synthray.augmenter.translation_augmenter import TranslationAugmenter
 from synthray.classifiers.fracture_classifier import FractureClassifier
 from synthray.comparison.affine import RandomAffine
 from synthray.comparison.arms import ARMS, CONTROLS, Arm, Phase
@@ -21,6 +22,7 @@ from synthray.datasets.image_folder import load_image_folder
 from synthray.datasets.medmnist import load_medmnist
 from synthray.datasets.phantoms import make_phantoms
 from synthray.generators.callbacks import SampleGrid
+from synthray.generators.cyclegan import CycleGAN
 from synthray.generators.dcgan import DCGAN
 from synthray.generators.gan import GAN
 
@@ -32,6 +34,7 @@ __all__ = [
     "Arm",
     "ArmRun",
     "ComparisonResult",
+    "CycleGAN",
     "Difference",
     "FractureClassifier",
     "ImageDataset",
@@ -46,6 +49,7 @@ __all__ = [
     "SkippedFile",
     "Statistics",
     "SyntheticAugmenter",
+    "TranslationAugmenter",
     "__version__",
     "audit_leakage",
     "classic_augmentation",

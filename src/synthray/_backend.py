@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 
 def resolve_jit_compile(requested: bool | str) -> bool | str:
@@ -20,6 +21,23 @@ def resolve_jit_compile(requested: bool | str) -> bool | str:
         if not tf.config.list_physical_devices("GPU"):
             return False
     return requested
+
+
+def make_training_variables(model: Any, labels: NDArray[Any], outputs: int) -> None:
+    """Make the variables of optimizer and metrics that the first step would make.
+
+    TensorFlow traces the step twice if the first one makes variables; the other backends make them
+    before.
+
+    Args:
+        model: A compiled model whose training step is that of Keras.
+        labels: One label, as its loss takes them, shape `(1,)` or `(1, k)`.
+        outputs: How many probabilities it returns for an image.
+    """
+    if keras.backend.backend() == "tensorflow":
+        model.optimizer.build(model.trainable_variables)
+        model.compute_metrics(None, labels, np.full((1, outputs), 1 / outputs, np.float32))
+        model.reset_metrics()
 
 
 def is_tf_dataset(value: Any) -> bool:
