@@ -6,6 +6,7 @@ from synthray.audit.leakage import audit_leakage
 from synthray.audit.leakage_report import LeakageReport
 from synthray.audit.samples.evaluate import evaluate_samples
 from synthray.audit.samples.features import random_features
+from synthray.audit.samples.filtering import FilterReport, filter_samples
 from synthray.audit.samples.report import SampleReport, SampleScores
 from synthray.augmenter.synthetic_augmenter import SyntheticAugmenter
 from synthray.augmenter.translation_augmenter import TranslationAugmenter
@@ -36,6 +37,7 @@ __all__ = [
     "ComparisonResult",
     "CycleGAN",
     "Difference",
+    "FilterReport",
     "FractureClassifier",
     "ImageDataset",
     "Interval",
@@ -54,6 +56,7 @@ __all__ = [
     "audit_leakage",
     "classic_augmentation",
     "evaluate_samples",
+    "filter_samples",
     "find_duplicates",
     "load_image_folder",
     "load_medmnist",

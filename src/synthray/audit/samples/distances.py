@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from synthray.audit.samples.features import Features
 
-_BLOCKS = 20  # for the interval
+_PARTS = 20  # that are left out in turn, for the interval
 _PROJECTIONS = 256
 
 
@@ -35,23 +35,38 @@ def kernel_distance_interval(
 ) -> tuple[float, float, float]:
     """Return the kernel distance and a 95 % interval for it.
 
-    The interval comes from the distances of 20 disjoint blocks of both sets (fewer where blocks
-    would have under 5 images), each unbiased: their mean's standard error, Student's t.
+    The interval is that of a jackknife over 20 random parts of both sets (fewer for few images),
+    with Student's t. Between sets of one distribution it is wider than need be, by about 1.4.
 
     Returns:
-        The distance of the whole sets, and the ends of the interval.
+        The distance of the whole sets, and the ends of the interval; these are infinite for sets
+        of fewer than 6 images.
     """
     from scipy.stats import t
 
-    value = kernel_distance(x, y)
-    blocks = min(_BLOCKS, len(x) // 5, len(y) // 5)
-    if blocks < 2:
-        return value, -np.inf, np.inf
+    count = min(_PARTS, len(x) // 2, len(y) // 2)
+    if count < 3:
+        return kernel_distance(x, y), -np.inf, np.inf
     rng = np.random.default_rng(seed)
-    parts = [np.array_split(rng.permutation(len(each)), blocks) for each in (x, y)]
-    found = [kernel_distance(x[i], y[j]) for i, j in zip(*parts, strict=True)]
-    half = float(t.ppf(0.975, blocks - 1) * np.std(found, ddof=1) / np.sqrt(blocks))
-    return value, value - half, value + half
+    xs, ys = ([z[i] for i in np.array_split(rng.permutation(len(z)), count)] for z in (x, y))
+    sums = [
+        np.asarray([[_kernel(a, b).sum() for b in right] for a in left])
+        for left, right in ((xs, xs), (ys, ys), (xs, ys))
+    ]
+    for each, parts in zip(sums, (xs, ys), strict=False):  # an image with itself says nothing
+        each[np.diag_indices(count)] -= [float(_own(part).sum()) for part in parts]
+    sizes = np.asarray([[len(part) for part in parts] for parts in (xs, ys)], float)
+
+    def value(kept: NDArray[np.bool_]) -> float:
+        n, m = sizes[:, kept].sum(1)
+        xx, yy, xy = (each[np.ix_(kept, kept)].sum() for each in sums)
+        return float(xx / (n * (n - 1)) + yy / (m * (m - 1)) - 2 * xy / (n * m))
+
+    without = np.asarray([value(np.arange(count) != part) for part in range(count)])
+    error = np.sqrt((count - 1) / count * ((without - without.mean()) ** 2).sum())
+    whole = value(np.ones(count, bool))
+    half = float(t.ppf(0.975, count - 1) * error)
+    return whole, whole - half, whole + half
 
 
 def sliced_wasserstein(x: Features, y: Features, *, seed: int = 0) -> float:
@@ -77,10 +92,14 @@ def _kernel(a: Features, b: Features) -> NDArray[np.float64]:
     return np.asarray((a @ b.T / a.shape[1] + 1) ** 3)
 
 
+def _own(x: Features) -> NDArray[np.float64]:
+    """Return `k(a, a)` for each row."""
+    return np.asarray(((x * x).sum(1) / x.shape[1] + 1) ** 3)
+
+
 def _within(x: Features) -> float:
-    kernel = _kernel(x, x)
     n = len(x)
-    return float((kernel.sum() - np.trace(kernel)) / (n * (n - 1)))
+    return float((_kernel(x, x).sum() - _own(x).sum()) / (n * (n - 1)))
 
 
 def _quantiles(values: Features, size: int) -> Features:
