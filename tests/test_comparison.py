@@ -293,7 +293,6 @@ def tinier_model() -> keras.Model:
     return linear((16, 16, 1), 2)
 
 
-@pytest.mark.backend
 def test_with_a_real_augmenter() -> None:
     train, test = bars(20, seed=0), bars(10, seed=1)
     small = functools.partial(DCGAN, latent_dim=4, width=0.03)
