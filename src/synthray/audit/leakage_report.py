@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from synthray._plots import pair_columns
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -125,22 +127,7 @@ class LeakageReport:
         Args:
             n: How many pairs, at most; a report keeps eight.
         """
-        from matplotlib.figure import Figure
-
-        pairs = self.examples[:n]
-        figure = Figure(figsize=(1.2 + 1.3 * max(len(pairs), 2), 3.0), layout="constrained")
-        if not pairs:
-            figure.text(0.5, 0.5, "no pairs to show", ha="center", va="center")
-            return figure
-        axes = figure.subplots(2, len(pairs), squeeze=False)
-        for column, pair in enumerate(pairs):
-            for row, image in enumerate(pair):
-                axes[row, column].imshow(image.squeeze(), cmap="gray", vmin=0, vmax=255)
-                axes[row, column].set_xticks([])
-                axes[row, column].set_yticks([])
-        axes[0, 0].set_ylabel("test")
-        axes[1, 0].set_ylabel("training")
-        return figure
+        return pair_columns(self.examples[:n], "test", "training")
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything but the images as JSON-ready values."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from synthray._plots import pair_columns
 from synthray.audit.samples.memorization import Memorization
 
 if TYPE_CHECKING:
@@ -80,24 +81,7 @@ class SampleReport:
 
     def plot_pairs(self, n: int = 8) -> Figure:
         """Draw the closest pairs: drawn images above the training images nearest to them."""
-        from matplotlib.figure import Figure
-
-        from synthray._plots import show
-
-        pairs = self.pairs[:n]
-        figure = Figure(figsize=(1.2 + 1.1 * max(len(pairs), 2), 2.6), layout="constrained")
-        if not pairs:
-            figure.text(0.5, 0.5, "no pairs to show", ha="center", va="center")
-            return figure
-        axes = figure.subplots(2, len(pairs), squeeze=False)
-        for column, pair in enumerate(pairs):
-            for row, image in enumerate(pair):
-                show(axes[row, column], image)
-                axes[row, column].set_xticks([])
-                axes[row, column].set_yticks([])
-        axes[0, 0].set_ylabel("drawn")
-        axes[1, 0].set_ylabel("training")
-        return figure
+        return pair_columns(self.pairs[:n], "drawn", "training")
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything but the images as JSON-ready values."""
