@@ -5,6 +5,8 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV ?= .venv
 OUT ?= demo
+# Keras backends that `make backends` tests, where they are installed.
+BACKENDS ?= tensorflow jax torch
 # Processes that run tests; the blocks of one document stay together.
 WORKERS ?= 2
 
@@ -26,6 +28,7 @@ help: ## Show this list
 demo: $(INSTALLED) ## Train the four arms on simulated radiographs; writes to demo/
 	$(BIN)/python examples/quickstart.py --out $(OUT)
 
+test: BACKENDS = jax torch # `unit` has run all tests on TensorFlow
 test: lint types unit docs backends ## Lint, types, tests with coverage, docs, every installed backend
 
 install: $(INSTALLED) ## Make the virtual environment and install the library
@@ -47,7 +50,7 @@ docs: $(INSTALLED_DEV) ## Build the documentation into site/; warnings are error
 
 backends: $(INSTALLED_DEV) ## Run the backend suite once for each installed Keras backend
 	@tested=; absent=; \
-	for backend in tensorflow jax torch; do \
+	for backend in $(BACKENDS); do \
 		if ! $(BIN)/python -c "import importlib.util as u, sys; sys.exit(u.find_spec('$$backend') is None)"; then \
 			absent="$$absent\n  skipped: $$backend is not installed (pip install -e '.[$$backend]')"; \
 			continue; \

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from planted import textured
-from synthray.audit.leakage import LeakageReport, audit_leakage, fold_leakage
+from synthray.audit.leakage import audit_leakage, fold_leakage
+from synthray.audit.leakage_report import LeakageReport
 from synthray.datasets.image_dataset import ImageDataset
 
 BASE = textured(10, side=64, seed=3)
@@ -74,6 +75,11 @@ class TestAudit:
         train = altered(make([1, 1], [0, 0]), [0])  # the first twin is a changed one
         assert audit_leakage(train, make([1], [0])).identical.tolist() == [True]
 
+    def test_a_conflict_with_any_twin_counts(self) -> None:
+        report = audit_leakage(make([1, 1, 1], [0, 1, 0]), make([1], [0]))
+        assert report.twins.tolist() == [0]
+        assert report.conflicts.tolist() == [[0, 1]]
+
     def test_copies_within_one_side_are_no_leak(self) -> None:
         assert not audit_leakage(make([0, 0], [0, 0]), make([1, 1], [0, 0])).found
 
@@ -114,6 +120,14 @@ class TestGroups:
     ) -> None:
         report = audit_leakage(make([0], [0], **train), make([1], [0], **test))
         assert report.same_group == expected
+
+    def test_groups_given_to_each_side_apart_are_not_compared(self) -> None:
+        data = make([0, 1, 2, 3], [0, 0, 1, 1])
+        train, test = (data.select(k).with_groups([0, 1]) for k in ([0, 2], [1, 3]))
+        assert audit_leakage(train, test).same_group == 2  # the same values: of one source
+        assert audit_leakage(train, test.with_groups([1, 0])).same_group is None
+        whole = data.with_groups([0, 1, 1, 2])
+        assert audit_leakage(whole.select([0, 2]), whole.select([1, 3])).same_group == 1
 
 
 class TestFolds:

@@ -236,7 +236,6 @@ def test_fingerprints_differ_where_the_images_will() -> None:
         make().fingerprint()
 
 
-@pytest.mark.backend
 def test_a_fitted_fingerprint_counts_the_weights(
     fitted: sr.SyntheticAugmenter, tmp_path: Path
 ) -> None:

@@ -176,7 +176,6 @@ def test_own_arm_sees_its_images_in_its_order(compare: Any, drawn: ImageDataset)
     assert result.settings["augmentation"].endswith("brightness")
 
 
-@pytest.mark.backend
 def test_any_classifier(compare: Any) -> None:
     made: list[Any] = []
 
@@ -294,7 +293,6 @@ def tinier_model() -> keras.Model:
     return linear((16, 16, 1), 2)
 
 
-@pytest.mark.backend
 def test_with_a_real_augmenter() -> None:
     train, test = bars(20, seed=0), bars(10, seed=1)
     small = functools.partial(DCGAN, latent_dim=4, width=0.03)
@@ -382,8 +380,7 @@ def slowing(arm: str, seed: int) -> list[Any]:
     return [keras.callbacks.LearningRateScheduler(rate)]
 
 
-@pytest.mark.backend
-@pytest.mark.parametrize("callbacks", [None, slowing])
+@pytest.mark.parametrize("callbacks", [None, pytest.param(slowing, marks=pytest.mark.backend)])
 def test_reused_models_give_the_numbers_of_fresh_ones(
     compare: Any, drawn: ImageDataset, monkeypatch: pytest.MonkeyPatch, callbacks: Any
 ) -> None:

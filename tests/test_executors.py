@@ -104,7 +104,6 @@ def assert_equal(one: ComparisonResult, other: ComparisonResult) -> None:
     assert one.settings == other.settings
 
 
-@pytest.mark.backend
 def test_processes_compute_the_same(
     data: ImageDataset,
     serial: ComparisonResult,

@@ -103,7 +103,6 @@ def all_digests() -> list[str]:
     return [*found, *(model_digest(make(), model) for make in makers)]
 
 
-@pytest.mark.backend
 def test_equal_in_any_process_and_different_for_different_settings() -> None:
     ours = all_digests()
     assert len(set(ours)) == len(ours)

@@ -97,7 +97,6 @@ def equal(one: ComparisonResult, other: ComparisonResult) -> bool:
     return all(np.array_equal(a.probabilities, b.probabilities) for a, b in pairs)
 
 
-@pytest.mark.backend
 def test_every_image_judges_once_a_seed_and_families_stay_whole(
     data: ImageDataset, whole: NDArray[np.int64], tmp_path: Path
 ) -> None:

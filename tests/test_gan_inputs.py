@@ -29,7 +29,6 @@ def losses_on(images: Any, **arguments: Any) -> Any:
     return [history["d_loss"][0], history["g_loss"][0]]
 
 
-@pytest.mark.backend
 def test_every_scale_is_understood() -> None:
     images = bars(8).images
     expected = losses_on(images, batch_size=4)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from synthray.audit.leakage import LeakageReport
+from synthray.audit.leakage_report import LeakageReport
 from synthray.comparison import plots
 from synthray.comparison.metrics import score
 from synthray.comparison.result import ArmRun, ComparisonResult

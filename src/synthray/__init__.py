@@ -2,8 +2,14 @@
 
 from synthray._version import __version__
 from synthray.audit.duplicates import find_duplicates
-from synthray.audit.leakage import LeakageReport, audit_leakage
+from synthray.audit.leakage import audit_leakage
+from synthray.audit.leakage_report import LeakageReport
+from synthray.audit.samples.evaluate import evaluate_samples
+from synthray.audit.samples.features import random_features
+from synthray.audit.samples.filtering import FilterReport, filter_samples
+from synthray.audit.samples.report import SampleReport, SampleScores
 from synthray.augmenter.synthetic_augmenter import SyntheticAugmenter
+from synthray.augmenter.translation_augmenter import TranslationAugmenter
 from synthray.classifiers.fracture_classifier import FractureClassifier
 from synthray.comparison.affine import RandomAffine
 from synthray.comparison.arms import ARMS, CONTROLS, Arm, Phase
@@ -17,6 +23,7 @@ from synthray.datasets.image_folder import load_image_folder
 from synthray.datasets.medmnist import load_medmnist
 from synthray.datasets.phantoms import make_phantoms
 from synthray.generators.callbacks import SampleGrid
+from synthray.generators.cyclegan import CycleGAN
 from synthray.generators.dcgan import DCGAN
 from synthray.generators.gan import GAN
 from synthray.generators.guard import TrainingGuard
@@ -31,7 +38,9 @@ __all__ = [
     "Arm",
     "ArmRun",
     "ComparisonResult",
+    "CycleGAN",
     "Difference",
+    "FilterReport",
     "FractureClassifier",
     "ImageDataset",
     "Interval",
@@ -39,17 +48,23 @@ __all__ = [
     "Phase",
     "RandomAffine",
     "SampleGrid",
+    "SampleReport",
+    "SampleScores",
     "Scores",
     "SkippedFile",
     "Statistics",
     "SyntheticAugmenter",
     "TrainingGuard",
+    "TranslationAugmenter",
     "__version__",
     "audit_leakage",
     "classic_augmentation",
+    "evaluate_samples",
+    "filter_samples",
     "find_duplicates",
     "load_image_folder",
     "load_medmnist",
     "make_phantoms",
+    "random_features",
     "run_comparison",
 ]

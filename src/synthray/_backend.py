@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
+from numpy.typing import NDArray
 
 
 def resolve_jit_compile(requested: bool | str) -> bool | str:
@@ -21,9 +23,63 @@ def resolve_jit_compile(requested: bool | str) -> bool | str:
     return requested
 
 
+def make_training_variables(model: Any, labels: NDArray[Any], outputs: int) -> None:
+    """Make the variables of optimizer and metrics that the first step would make.
+
+    TensorFlow traces the step twice if the first one makes variables; the other backends make them
+    before.
+
+    Args:
+        model: A compiled model whose training step is that of Keras.
+        labels: One label, as its loss takes them, shape `(1,)` or `(1, k)`.
+        outputs: How many probabilities it returns for an image.
+    """
+    if keras.backend.backend() == "tensorflow":
+        model.optimizer.build(model.trainable_variables)
+        model.compute_metrics(None, labels, np.full((1, outputs), 1 / outputs, np.float32))
+        model.reset_metrics()
+
+
 def is_tf_dataset(value: Any) -> bool:
     """Whether a value is a `tf.data.Dataset`, without importing TensorFlow."""
     return any(
         cls.__name__ == "DatasetV2" and cls.__module__.startswith("tensorflow.")
         for cls in type(value).__mro__
     )
+
+
+class LayerDraws(keras.callbacks.Callback):
+    """Seeds what layers without a seed draw from, where that is one generator for all: torch's.
+
+    It does so at each epoch, for Keras draws from it too before a model's first. On the other
+    backends a layer without a seed takes one when it is made.
+
+    Args:
+        seed: Makes the draws, together with the number of the epoch.
+    """
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self._seed = seed
+        self._state: Any = None
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Keep the state that others left."""
+        if keras.backend.backend() == "torch":
+            import torch
+
+            self._state = torch.get_rng_state()
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Seed."""
+        if self._state is not None:
+            import torch
+
+            torch.manual_seed(int(np.random.SeedSequence([self._seed, epoch]).generate_state(1)[0]))
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Put the state back."""
+        if self._state is not None:
+            import torch
+
+            torch.set_rng_state(self._state)

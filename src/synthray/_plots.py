@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +24,27 @@ def class_rows(rows: Mapping[str, NDArray[np.uint8]], columns: int) -> Figure:
         for axis in line:
             axis.set_axis_off()
         line[0].set_title(name, loc="left", fontsize=9)
+    return figure
+
+
+def pair_columns(
+    pairs: Sequence[tuple[NDArray[np.uint8], NDArray[np.uint8]]], above: str, below: str
+) -> Figure:
+    """Draw pairs of images, the first of each above the second, with a name for each row."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(1.2 + 1.3 * max(len(pairs), 2), 3.0), layout="constrained")
+    if not pairs:
+        figure.text(0.5, 0.5, "no pairs to show", ha="center", va="center")
+        return figure
+    axes = figure.subplots(2, len(pairs), squeeze=False)
+    for column, pair in enumerate(pairs):
+        for row, image in enumerate(pair):
+            show(axes[row, column], image)
+            axes[row, column].set_xticks([])
+            axes[row, column].set_yticks([])
+    axes[0, 0].set_ylabel(above)
+    axes[1, 0].set_ylabel(below)
     return figure
 
 

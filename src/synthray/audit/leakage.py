@@ -3,199 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from synthray.audit.duplicates import find_duplicates
+from synthray.audit.leakage_report import LeakageReport
 from synthray.datasets.image_dataset import ImageDataset
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 _EXAMPLES = 8
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class LeakageReport:
-    """What training and test images have in common. `print` shows a table and a verdict.
-
-    Attributes:
-        n_train: Number of training images.
-        n_test: Number of test images.
-        class_names: Names of the classes, in label order.
-        twins: For each test image a training image of the same radiograph, -1 where there is none;
-            shape `(n_test,)`.
-        train_twins: Whether a training image has a twin among the test images, `(n_train,)`.
-        identical: Whether a test image has the very pixels of a training image, `(n_test,)`.
-        test_labels: Classes of the test images, `(n_test,)`.
-        train_labels: Classes of the training images, `(n_train,)`.
-        test_families: Families of the test images, equal for one radiograph, `(n_test,)`.
-        conflicts: Pairs of a test and a training image that show one radiograph and have two
-            classes, shape `(m, 2)`: one pair a test image.
-        same_group: Test images that share a given group (a patient) with training; `None` where
-            the groups of both sets cannot be compared (a set has none, or they come from different
-            places).
-        examples: A few pairs of a test image and its twin. `to_dict` leaves them out.
-    """
-
-    n_train: int
-    n_test: int
-    class_names: tuple[str, ...]
-    twins: NDArray[np.int64]
-    train_twins: NDArray[np.bool_]
-    identical: NDArray[np.bool_]
-    test_labels: NDArray[np.int64]
-    train_labels: NDArray[np.int64]
-    test_families: NDArray[np.int64]
-    conflicts: NDArray[np.int64]
-    same_group: int | None = None
-    examples: tuple[tuple[NDArray[np.uint8], NDArray[np.uint8]], ...] = field(default=())
-
-    @property
-    def found(self) -> bool:
-        """Whether any test image is known from training."""
-        return bool((self.twins >= 0).any() or self.same_group)
-
-    @property
-    def test_share(self) -> float:
-        """Share of the test images that have a twin in training."""
-        return float((self.twins >= 0).mean())
-
-    @property
-    def train_share(self) -> float:
-        """Share of the training images that have a twin among the test images."""
-        return float(self.train_twins.mean())
-
-    @property
-    def identical_share(self) -> float:
-        """Share of the test images that have the very pixels of a training image."""
-        return float(self.identical.mean())
-
-    def by_class(self) -> dict[str, dict[str, float | None]]:
-        """Return both shares for each class; `None` for a class without images."""
-        table = {}
-        for label, name in enumerate(self.class_names):
-            test, train = self.test_labels == label, self.train_labels == label
-            table[name] = {
-                "train": float(self.train_twins[train].mean()) if train.any() else None,
-                "test": float((self.twins[test] >= 0).mean()) if test.any() else None,
-            }
-        return table
-
-    def describe(self) -> str:
-        """Return the verdict in a few sentences."""
-        if not self.found:
-            return (
-                f"No leak found: none of {self.n_test} test images shows a radiograph that is "
-                f"among {self.n_train} training images."
-            )
-        parts = []
-        twins = int((self.twins >= 0).sum())
-        if twins:
-            parts.append(
-                f"{twins} of {self.n_test} test images ({self.test_share:.0%}) show a radiograph "
-                f"that is in training too, {int(self.identical.sum())} of them byte-identical"
-            )
-        if self.same_group:
-            parts.append(
-                f"{self.same_group} of {self.n_test} test images "
-                f"({self.same_group / self.n_test:.0%}) share a group with training images"
-            )
-        text = f"LEAK: {' and '.join(parts)}."
-        if len(self.conflicts):
-            text += f" {len(self.conflicts)} of them have another class there."
-        return (
-            f"{text} The scores measure memory, not what the classifier would do on new patients. "
-            "Split one data set by data.with_groups(find_duplicates(data)).split()."
-        )
-
-    def __str__(self) -> str:
-        """Return a table by class, and the verdict."""
-        rows = [("class", "training images with a twin", "test images with a twin")]
-        for name, shares in self.by_class().items():
-            rows.append((name, _percent(shares["train"]), _percent(shares["test"])))
-        rows.append(("all", _percent(self.train_share), _percent(self.test_share)))
-        width = max(len(row[0]) for row in rows)
-        lines = [f"{a.ljust(width)}  {b.rjust(27)}  {c.rjust(23)}" for a, b, c in rows]
-        return "\n".join([*lines, "", self.describe()])
-
-    __repr__ = __str__
-
-    def plot_pairs(self, n: int = 6) -> Figure:
-        """Draw test images above their twins from training.
-
-        Args:
-            n: How many pairs, at most; a report keeps eight.
-        """
-        from matplotlib.figure import Figure
-
-        pairs = self.examples[:n]
-        figure = Figure(figsize=(1.2 + 1.3 * max(len(pairs), 2), 3.0), layout="constrained")
-        if not pairs:
-            figure.text(0.5, 0.5, "no pairs to show", ha="center", va="center")
-            return figure
-        axes = figure.subplots(2, len(pairs), squeeze=False)
-        for column, pair in enumerate(pairs):
-            for row, image in enumerate(pair):
-                axes[row, column].imshow(image.squeeze(), cmap="gray", vmin=0, vmax=255)
-                axes[row, column].set_xticks([])
-                axes[row, column].set_yticks([])
-        axes[0, 0].set_ylabel("test")
-        axes[1, 0].set_ylabel("training")
-        return figure
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return everything but the images as JSON-ready values."""
-        return {
-            "n_train": self.n_train,
-            "n_test": self.n_test,
-            "class_names": list(self.class_names),
-            **{name: getattr(self, name).tolist() for name in _COLUMNS},
-            "same_group": self.same_group,
-        }
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Return the report of what `to_dict` gave.
-
-        Raises:
-            ValueError: If something is missing or does not fit.
-        """
-        try:
-            columns: dict[str, Any] = {
-                name: np.asarray(values[name], kind) for name, kind in _COLUMNS.items()
-            }
-            report = cls(
-                n_train=int(values["n_train"]),
-                n_test=int(values["n_test"]),
-                class_names=tuple(values["class_names"]),
-                same_group=None if values["same_group"] is None else int(values["same_group"]),
-                **{**columns, "conflicts": columns["conflicts"].reshape(-1, 2)},
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"This is not a LeakageReport: {error!r}.") from None
-        for name in ("twins", "identical", "test_labels", "test_families"):
-            if len(columns[name]) != report.n_test:
-                raise ValueError(f"Expected {report.n_test} {name}, got {len(columns[name])}.")
-        for name in ("train_twins", "train_labels"):
-            if len(columns[name]) != report.n_train:
-                raise ValueError(f"Expected {report.n_train} {name}, got {len(columns[name])}.")
-        return report
-
-
-_COLUMNS = {
-    "twins": np.int64,
-    "train_twins": np.bool_,
-    "identical": np.bool_,
-    "test_labels": np.int64,
-    "train_labels": np.int64,
-    "test_families": np.int64,
-    "conflicts": np.int64,
-}
 
 
 def audit_leakage(
@@ -242,7 +60,8 @@ def audit_leakage(
     ours, theirs = families[: len(train)], families[len(train) :]
     places = {family: place for place, family in reversed(list(enumerate(ours.tolist())))}
     twins = np.asarray([places.get(family, -1) for family in theirs.tolist()], np.int64)
-    return _report(train, test, twins, np.isin(ours, theirs), theirs, _shared_groups(train, test))
+    known_train = np.isin(ours, theirs)
+    return _report(train, test, twins, known_train, ours, theirs, _shared_groups(train, test))
 
 
 def fold_leakage(
@@ -262,7 +81,7 @@ def fold_leakage(
         if len(kinds) > 1:
             a, b = family[kinds[:2]]
             twins[family] = np.where(folds[family] == folds[a], b, a)
-    return _report(data, data, twins, twins >= 0, families, None, folds)
+    return _report(data, data, twins, twins >= 0, families, families, None, folds)
 
 
 def _report(
@@ -270,6 +89,7 @@ def _report(
     test: ImageDataset,
     twins: NDArray[np.int64],
     train_twins: NDArray[np.bool_],
+    train_families: NDArray[np.int64],
     test_families: NDArray[np.int64],
     same_group: int | None,
     folds: NDArray[np.int64] | None = None,
@@ -282,7 +102,7 @@ def _report(
     for k, digest in _digests(test, known).items():
         own = -2 if folds is None else int(folds[k])
         identical[k] = bool(where.get(digest, set()) - {own})
-    different = known[test.labels[known] != train.labels[twins[known]]]
+    conflicts = _conflicts(train, test, known, train_families, test_families, folds)
     # Pairs that are no mere copies say more, where there are any.
     shown = np.concatenate([known[~identical[known]], known[identical[known]]])
     shown = shown[np.linspace(0, len(shown) - 1, min(_EXAMPLES, len(shown))).astype(np.int64)]
@@ -296,10 +116,33 @@ def _report(
         test_labels=test.labels,
         train_labels=train.labels,
         test_families=test_families,
-        conflicts=np.stack([different, twins[different]], 1),
+        conflicts=conflicts,
         same_group=same_group,
         examples=tuple((test.images[k], train.images[twins[k]]) for k in shown.tolist()),
     )
+
+
+def _conflicts(
+    train: ImageDataset,
+    test: ImageDataset,
+    known: NDArray[np.int64],
+    train_families: NDArray[np.int64],
+    test_families: NDArray[np.int64],
+    folds: NDArray[np.int64] | None,
+) -> NDArray[np.int64]:
+    """Return pairs of a test image and the first of its twins that has another class."""
+    members: dict[int, list[int]] = {}
+    for place, family in enumerate(train_families.tolist()):
+        members.setdefault(family, []).append(place)
+    pairs = []
+    for k in known.tolist():
+        twins = np.asarray(members[int(test_families[k])])
+        other = train.labels[twins] != test.labels[k]
+        if folds is not None:
+            other &= folds[twins] != folds[k]
+        if other.any():
+            pairs.append((k, int(twins[other.argmax()])))
+    return np.asarray(pairs, np.int64).reshape(-1, 2)
 
 
 def _digests(data: ImageDataset, places: NDArray[np.int64]) -> dict[int, bytes]:
@@ -321,7 +164,3 @@ def _shared_groups(train: ImageDataset, test: ImageDataset) -> int | None:
 
 def _origin(provenance: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in provenance.items() if key != "split"}
-
-
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{share:.1%}"

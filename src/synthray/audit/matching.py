@@ -16,11 +16,12 @@ from synthray.audit.neighbours import nearest
 from synthray.audit.registration import Index, Registration, starting_points
 
 # Log-odds that two images are the same radiograph: from the correlations of fine structure and of
-# what varies along its edges (Fisher's z), less a doubt where all edges are parallel, for straight
-# shafts fit each other at any place and scale. Fitted to planted copies and to pairs of different
-# patients; benchmarks/duplicates.py measures it on draws that were not used for that.
-_FIT, _ALONG, _OFFSET = 4.5, 5.7, -10.6
-_STRAIGHT, _ZOOMED, _SHIFTED = -8.0, -20.0, -1.0  # each, a change of log scale, of a pixel
+# what varies along its edges (Fisher's z), and from the logarithm of the scale between them; less a
+# doubt where all edges are parallel: straight shafts fit each other at any place and scale.
+# Fitted to planted copies and to pairs of different patients; benchmarks/duplicates.py measures
+# them on draws that were not used for that.
+_FIT, _ALONG, _ZOOMED, _OFFSET = 6.4, 3.4, -6.6, -10.5
+_STRAIGHT, _STRETCHED, _SHIFTED = -5.0, -10.0, -1.4  # each, a change of log scale, of a pixel
 _STEEPNESS = 6  # shafts have a straightness near 1, hands about 0.5
 
 _ROUGH_FIT = 0.72  # of polar series; copies lie above, with their right rotation and scale
@@ -159,9 +160,9 @@ def _log_odds(registration: Registration, table: NDArray[np.float64]) -> NDArray
         straight = np.minimum(registration.straightness[i], registration.straightness[j])
         zoomed = np.abs(np.log(np.hypot(found[:, 0], found[:, 1])))
         shifted = np.hypot(found[:, 2], found[:, 3])
-        doubt = _STRAIGHT + _ZOOMED * zoomed + _SHIFTED * shifted
-        odds[kept] = _FIT * _fisher_z(fits) + _ALONG * _fisher_z(along) + _OFFSET
-        odds[kept] += straight**_STEEPNESS * doubt
+        doubt = _STRAIGHT + _STRETCHED * zoomed + _SHIFTED * shifted
+        odds[kept] = _FIT * _fisher_z(fits) + _ALONG * _fisher_z(along)
+        odds[kept] += _OFFSET + _ZOOMED * zoomed + straight**_STEEPNESS * doubt
     return odds
 
 

@@ -3,7 +3,8 @@
 The transform (rotation, scale, shift) and a linear change of gray values are refined together by
 Gauss-Newton steps on a band-passed image, as in Lucas & Kanade 1981 (see Baker & Matthews 2004,
 doi:10.1023/B:VISI.0000011205.11775.fd). The fit is then judged on fine structure with local
-contrast evened out: two patients in one pose share outlines, not trabeculae and overlaps.
+contrast evened out: two patients in one pose share outlines, not trabeculae and overlaps. Of two
+images that show a thing in two sizes, the larger is smoothed first to what the smaller can show.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ _DAMPING = 1e-3
 _LARGEST_STEP = np.array([0.12, 0.12, 3.0, 3.0], np.float32)
 _OVERLAP = 0.7  # share of the compared disc that must lie inside both images
 _DISC = 0.88
+_STEP, _WIDEST = 0.1, 5  # of the logarithm of scale, and how many
 
 
 class Registration:
@@ -35,6 +37,7 @@ class Registration:
 
     def __init__(self, copies: Floats) -> None:
         n = len(copies)
+        self._copies = copies
         self._coarse = np.empty((n, SIDE * SIDE, 3), np.int8)
         self._fine = np.empty((n, SIDE * SIDE, 3), np.int8)
         self._judged = np.empty((n, SIDE * SIDE, 3), np.int8)
@@ -45,9 +48,9 @@ class Registration:
             self._coarse[start : start + 512] = _bands(part, 1.5, 7.0)
             self._fine[start : start + 512] = _bands(part, 0.7, 4.0)
             structure = _structure(part)
-            slopes = [np.gradient(structure, axis=axis) for axis in (2, 1)]
-            self._judged[start : start + 512] = _as_bytes([structure, *slopes])
-            straightness, direction = _straightness(*slopes)
+            shown = _with_slopes(structure)
+            self._judged[start : start + 512] = _as_bytes(shown)
+            straightness, direction = _straightness(*shown[1:])
             self.straightness[start : start + 512] = straightness
             self._direction[start : start + 512] = direction
 
@@ -111,8 +114,9 @@ class Registration:
         """
         y, x = _disc(1.5)
         mirror = np.where(flipped, -1, 1).astype(np.float32)[:, None]
-        fixed = _values(self._judged, i, y, x)
-        values, inside = _interpolated(self._judged, j, *_moved(found, mirror, y, x))
+        scales: Floats = np.hypot(found[:, 0], found[:, 1])
+        fixed = _values(*self._as_fine_as(i, np.float32(1) / scales), y, x)
+        values, inside = _interpolated(*self._as_fine_as(j, scales), *_moved(found, mirror, y, x))
         weight = inside.astype(np.float32)
         right: Floats = np.cos(self._direction[i])[:, None]
         down: Floats = np.sin(self._direction[i])[:, None]
@@ -124,6 +128,28 @@ class Registration:
             _correlation(fixed[..., 0], values[..., 0], weight),
             _correlation(along, right * dx + down * dy, weight),
         )
+
+    def _as_fine_as(self, i: Index, scales: Floats) -> tuple[Bytes, Index]:
+        """Return fine structure of images that show a thing at `scales` times another's size.
+
+        What the smaller one cannot show is left out of the larger one.
+
+        Returns:
+            Images and the places in them.
+        """
+        steps = np.rint(np.log(scales) / _STEP).astype(np.int64)
+        widest = min(_WIDEST, steps.max(initial=0))
+        if widest < 1:
+            return self._judged, i
+        images, places = [self._judged[i]], np.arange(len(i))
+        for step in range(1, widest + 1):
+            these = np.flatnonzero(np.minimum(steps, _WIDEST) == step)
+            if len(these):
+                unique, inverse = np.unique(i[these], return_inverse=True)
+                structure = _structure(self._copies[unique], np.exp(step * _STEP))
+                places[these] = sum(map(len, images)) + inverse
+                images.append(_as_bytes(_with_slopes(structure)))
+        return np.concatenate(images), places
 
 
 def starting_points(
@@ -143,12 +169,16 @@ def _bands(copies: Floats, low: float, high: float) -> Bytes:
     return _as_bytes([band, np.gradient(band, axis=2), np.gradient(band, axis=1)])
 
 
-def _structure(copies: Floats) -> Floats:
+def _structure(copies: Floats, size: float = 1.0) -> Floats:
     """Return fine detail with local contrast evened out, deviation 1, shape `(n, SIDE, SIDE)`."""
     even = copies / (copies.std((1, 2), keepdims=True) + 1e-3) * 40
-    fine = _blurred(even, 0.5) - _blurred(even, 1.5)
-    fine /= np.sqrt(_blurred(fine * fine, 4.0)) + 3.0
+    fine = _blurred(even, 0.5 * size) - _blurred(even, 1.5 * size)
+    fine /= np.sqrt(_blurred(fine * fine, 4.0 * size)) + 3.0
     return np.asarray(fine / (fine.std((1, 2), keepdims=True) + 1e-6), np.float32)
+
+
+def _with_slopes(structure: Floats) -> list[Floats]:
+    return [structure, np.gradient(structure, axis=2), np.gradient(structure, axis=1)]
 
 
 def _straightness(dx: Floats, dy: Floats) -> tuple[Floats, Floats]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synthray.audit.leakage import LeakageReport
+from synthray.audit.leakage_report import LeakageReport
 from synthray.comparison.metrics import Scores
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from synthray._backend import LayerDraws
 from synthray.comparison.arms import Arm, Budget
 from synthray.comparison.augmentation import BatchAugmentation
 from synthray.comparison.metrics import score
@@ -88,7 +89,7 @@ class Bench:
             model,
             phases,
             epoch_steps=self.epoch_steps,
-            callbacks=callbacks,
+            callbacks=[LayerDraws(seed), *callbacks],
             validation_data=judged,
             verbose=verbose,
         )

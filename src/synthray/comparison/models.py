@@ -14,7 +14,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from synthray._backend import resolve_jit_compile
+from synthray._backend import make_training_variables, resolve_jit_compile
 from synthray.classifiers.fracture_classifier import FractureClassifier, wants_one_hot
 from synthray.comparison.fingerprint import compiled_digest
 from synthray.datasets.image_dataset import ImageDataset
@@ -102,13 +102,16 @@ class ClassifierFactory:
                 steps_per_execution=self._steps_per_execution,
                 jit_compile=resolve_jit_compile("auto"),
             )
-        return self._reused(model)
+        return self._reused(model, outputs)
 
-    def _reused(self, fresh: Any) -> Any:
+    def _reused(self, fresh: Any, outputs: int) -> Any:
         plan = _plan(fresh)
         kept, its_plan = getattr(self._kept, "model", None), getattr(self._kept, "plan", None)
         if plan is None or plan != its_plan:
             self._kept.model, self._kept.plan = fresh, plan
+            if plan is not None:
+                labels = labels_for(fresh, np.zeros(1, np.int64), self._num_classes)
+                make_training_variables(fresh, labels, outputs)
             return fresh
         for variable, value in zip(_state(kept), _state(fresh), strict=True):
             # A copy: JAX gives the buffers of a trained model away.

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthray.audit.duplicates import find_duplicates
-from synthray.audit.leakage import LeakageReport, audit_leakage, fold_leakage
+from synthray.audit.leakage import audit_leakage, fold_leakage
+from synthray.audit.leakage_report import LeakageReport
 from synthray.datasets import _splits
 from synthray.datasets.image_dataset import ImageDataset
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from synthray.audit.leakage import LeakageReport
+from synthray.audit.leakage_report import LeakageReport
 from synthray.comparison import _json, plots, table
 from synthray.comparison.metrics import Scores
 from synthray.comparison.pictures import Pictures

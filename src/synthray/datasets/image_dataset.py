@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from hashlib import blake2b
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Self
 
@@ -186,8 +188,17 @@ class ImageDataset:
         return _splits.group_codes(self.groups, len(self))
 
     def with_groups(self, groups: ArrayLike | None) -> Self:
-        """Return the same images with other groups."""
-        return replace(self, groups=None if groups is None else np.asarray(groups))
+        """Return the same images with other groups.
+
+        The provenance then tells these groups from others by a hash, so that group 7 of one data
+        set is not taken for group 7 of another.
+        """
+        values = None if groups is None else np.asarray(groups)
+        provenance = {k: v for k, v in self.provenance.items() if k != "groups"}
+        if values is not None:
+            listed = json.dumps(values.tolist(), default=str).encode()
+            provenance["groups"] = blake2b(listed, digest_size=8).hexdigest()
+        return replace(self, groups=values, provenance=provenance)
 
     def select(self, index: ArrayLike) -> Self:
         """Return the images at these positions, or where a boolean mask is true."""

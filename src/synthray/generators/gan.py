@@ -170,6 +170,8 @@ class GAN(Sampler, SeededModel):
             )
         kwargs["jit_compile"] = resolve_jit_compile(kwargs.get("jit_compile", "auto"))
         super().compile(optimizer=optimizer or self.default_optimizer(), **kwargs)
+        # TensorFlow traces the step twice if the first step makes variables.
+        self.optimizer.build(self.trainable_variables)
 
     def default_optimizer(self) -> keras.Optimizer:
         """Return the optimizer that `compile()` takes when it is given none."""
@@ -180,7 +182,6 @@ class GAN(Sampler, SeededModel):
         config = keras.saving.deserialize_keras_object(config)
         keep = ("optimizer", "steps_per_execution", "jit_compile", "run_eagerly")
         self.compile(**{key: config[key] for key in keep if config.get(key) is not None})
-        self.optimizer.build(self.trainable_variables)
 
     def fit(
         self,

@@ -1,0 +1,1 @@
+"""Measures of drawn images: fidelity, variety, and what was copied."""

@@ -1,0 +1,95 @@
+"""Which drawn images are left out, and why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import synthray as sr
+from planted import textured
+
+
+def dataset(images: NDArray[np.uint8], labels: Any, *, synthetic: bool = False) -> sr.ImageDataset:
+    return sr.ImageDataset.from_arrays(images, labels, class_names=("a", "b"), synthetic=synthetic)
+
+
+@pytest.fixture(scope="module")
+def real() -> sr.ImageDataset:
+    return dataset(textured(24, side=32), np.arange(24) % 2)
+
+
+@pytest.fixture(scope="module")
+def drawn(real: sr.ImageDataset) -> sr.ImageDataset:
+    """Six new images, a copy and its mirror image, and two blank ones with noise."""
+    noise = np.random.default_rng(0).integers(0, 255, (2, 32, 32), np.uint8)
+    images = [*textured(6, side=32, seed=1), real.images[3, ..., 0], real.images[4, :, ::-1, 0]]
+    return dataset(np.stack([*images, *noise]), [0, 1, 0, 1, 0, 1, 1, 0, 0, 1], synthetic=True)
+
+
+def test_each_reason_speaks_for_itself(real: sr.ImageDataset, drawn: sr.ImageDataset) -> None:
+    def teacher(images: NDArray[np.uint8]) -> NDArray[Any]:
+        p = np.full((len(images), 2), 0.5)
+        p[2] = 0.4, 0.6  # drawn as class 0
+        p[1] = 0.4, 0.6
+        return p
+
+    report = sr.filter_samples(drawn, real, teacher=teacher)
+    assert np.flatnonzero(report.reasons["copy"]).tolist() == [6, 7]
+    assert np.flatnonzero(report.reasons["contradicted"]).tolist() == [2]
+    assert report.reasons["outside"][[8, 9]].all()
+    assert not report.reasons["outside"][[6, 7]].any()
+    expected = ~np.any(list(report.reasons.values()), axis=0)
+    np.testing.assert_array_equal(report.kept, expected)
+    np.testing.assert_array_equal(report.samples.images, drawn.images[expected])
+    assert report.samples.synthetic.all()
+    assert str(report).startswith(f"Kept {expected.sum()} of 10 drawn images. Against the others")
+    assert "2 copy, 1 contradicted, " in repr(report)
+    strict = sr.filter_samples(drawn, real, teacher=teacher, agreement=0.55, copies=False)
+    assert strict.counts["contradicted"] == 9
+    assert "copy" not in strict.counts
+
+
+def test_reach_is_that_of_the_class_and_of_k(real: sr.ImageDataset) -> None:
+    """Features on a line: class a at 0, 1, 2 ..., class b at 100, 101, ..."""
+
+    def place(images: NDArray[np.uint8]) -> NDArray[Any]:
+        return images.reshape(len(images), -1)[:, :1].astype(float)
+
+    def at(values: list[int], labels: list[int]) -> sr.ImageDataset:
+        images = np.zeros((len(values), 32, 32), np.uint8)
+        images[:, 0, 0] = values
+        return dataset(images, labels)
+
+    train = at([0, 1, 2, 3, 100, 101, 102, 103], [0] * 4 + [1] * 4)
+    drawn = at([4, 5, 6, 100, 97, 2], [0, 0, 0, 0, 1, 1])
+
+    def outside(k: int) -> list[bool]:
+        report = sr.filter_samples(drawn, train, copies=False, k=k, features=place)
+        return [bool(value) for value in report.reasons["outside"]]
+
+    assert outside(1) == [False, True, True, True, True, True]
+    assert outside(3) == [False, False, False, True, False, True]
+
+
+def test_nothing_asked_nothing_dropped(real: sr.ImageDataset, drawn: sr.ImageDataset) -> None:
+    report = sr.filter_samples(drawn, real, copies=False, support=False)
+    assert report.kept.all()
+    assert "nothing was looked at" in str(report)
+    none = sr.filter_samples(drawn.select([]), real, copies=False)
+    assert len(none.samples) == 0
+
+
+def test_mistakes_are_explained(real: sr.ImageDataset, drawn: sr.ImageDataset) -> None:
+    with pytest.raises(ValueError, match=r"drawn \(16, 16, 1\)"):
+        sr.filter_samples(drawn.resize(16, 16), real)
+    with pytest.raises(ValueError, match=r"Class 'a' has 12 training images; k=12 needs more"):
+        sr.filter_samples(drawn, real, k=12, copies=False)
+    for teacher, message in (
+        (lambda x: np.zeros(len(x)), r"shape \(10, 2\), got values of shape \(10,\)\."),
+        (lambda x: np.full((len(x), 2), 2.0), "that are not all of 0 to 1"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            sr.filter_samples(drawn, real, teacher=teacher, copies=False)
