@@ -41,7 +41,7 @@ class StopAfter(keras.callbacks.Callback):
 def test_default_size_and_presets() -> None:
     gan = sr.R3GAN()
     assert gan.generator.count_params() == 831_457
-    assert gan.discriminator.count_params() == 695_873
+    assert gan.discriminator.count_params() == 549_345
     assert gan.generator.output_shape == (None, 64, 64, 1)
     base = sr.R3GAN.from_preset("base", (32, 32, 3), width=1.5, seed=0)
     assert (base.width, base.blocks, base.latent_dim) == (1.5, 2, 128)
@@ -84,7 +84,7 @@ def test_impossible_arguments(arguments: dict[str, Any], message: str) -> None:
 
 
 def test_blocks_start_as_the_identity() -> None:
-    gan = tiny(blocks=2)
+    gan = tiny(blocks=2, image_shape=(16, 16, 1))
     for network in (gan.generator, gan.discriminator):
         blocks = [la for la in network.layers if la.name.endswith("block1_add")]
         assert blocks
@@ -101,7 +101,7 @@ def test_blocks_start_as_the_identity() -> None:
 
 
 # Losses of the first step with the weights and numbers of `known_step`, found with TensorFlow.
-KNOWN = {"d_loss": 1.2159127, "g_loss": 9.4670181, "penalty": 18.928692}
+KNOWN = {"d_loss": 0.7473451, "g_loss": 0.7025830, "penalty": 1.0457177}
 
 
 def known_step(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
@@ -110,7 +110,7 @@ def known_step(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
     gan = tiny(gamma=10.0, penalty_every=1)
     for network in (gan.generator, gan.discriminator):
         network.set_weights(
-            [rng.normal(0, 0.12, w.shape).astype("float32") for w in network.weights]
+            [rng.normal(0, 1, w.shape).astype("float32") for w in network.weights]
         )
 
     def normal(shape: Any, seed: Any = None, **_: Any) -> Any:
@@ -215,7 +215,6 @@ def test_the_average_is_that_of_the_definition() -> None:
 def test_learns_a_toy_set() -> None:
     train, held_out = (bars(400, seed=s).by_class()["upright"] for s in (1, 2))
     gan = sr.R3GAN((16, 16, 1), latent_dim=16, width=0.25, seed=0)
-    gan.compile(keras.optimizers.Adam(1e-3, beta_1=0.0, beta_2=0.99))
     before = kid(held_out.images, gan.sample(200, seed=0))
     gan.fit(train, batch_size=16, epochs=25, verbose=0)
     after = kid(held_out.images, gan.sample(200, seed=0))
@@ -254,11 +253,11 @@ def test_the_learning_rate_falls_along_a_cosine(tmp_path: Path) -> None:
 
     wave = (1 + np.cos(np.pi * np.arange(4) / 4)) / 2
     gan = tiny(rate_decay=0.1)
-    assert train(gan) == pytest.approx(list(2e-4 * (0.1 + 0.9 * wave)))
+    assert train(gan) == pytest.approx(list(3e-3 * (0.1 + 0.9 * wave)))
     gan.save(tmp_path / "gan.keras")
     back = keras.saving.load_model(tmp_path / "gan.keras")
-    assert train(back) == pytest.approx(list(2e-4 * (0.1 + 0.9 * wave)))
-    assert train(tiny(rate_decay=1.0)) == pytest.approx([2e-4] * 4)
+    assert train(back) == pytest.approx(list(3e-3 * (0.1 + 0.9 * wave)))
+    assert train(tiny(rate_decay=1.0)) == pytest.approx([3e-3] * 4)
     scheduled = tiny()
     scheduled.compile(
         keras.optimizers.Adam(keras.optimizers.schedules.ExponentialDecay(1e-3, 1, 0.5))
@@ -284,7 +283,7 @@ def test_config_round_trip() -> None:
     config = gan.get_config()
     back = sr.R3GAN.from_config(json.loads(json.dumps(config)))
     assert back.get_config() == config
-    assert back.discriminator.get_layer("stem").compute_dtype == "bfloat16"
+    assert back.discriminator.get_layer("down1").compute_dtype == "bfloat16"
 
 
 @pytest.mark.backend

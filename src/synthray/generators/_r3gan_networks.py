@@ -9,6 +9,7 @@ import numpy as np
 from keras import layers
 
 from synthray._seeds import spawn_seeds
+from synthray.generators._equalized import EqualizedConv2D, EqualizedDense
 
 _NEGATIVE_SLOPE = 0.2
 _BASE = (4, 5, 6, 7)  # pixels of the shorter side before the first doubling
@@ -115,17 +116,17 @@ def r3gan_discriminator(
     """Build the discriminator: images, and class weights where conditional, to logits `(n, 1)`."""
     levels = doublings(image_shape)
     make = _Maker(dtype, seed)
-    filters = [_filters(level, width) for level in range(levels, -1, -1)]
     image = keras.Input(image_shape, name="image")
     inputs = [image]
-    x = make.conv(filters[0], 3, "stem")(image)
-    for level, count in enumerate(filters):
-        if level:
-            # The mean of 2x2 pixels is bilinear interpolation at half the size.
-            x = layers.AveragePooling2D(2, dtype=dtype, name=f"down{level}_halve")(x)
-            x = make.widen(x, count, f"down{level}")
-        for block in range(blocks if level else 0):  # none at the full size: it would cost most
-            x = make.block(x, f"d{level}_block{block}")
+    x = image
+    for level in range(1, levels + 1):
+        if level > 1:
+            x = make.activation(x, f"down{level}_activation")
+        x = make.conv(_filters(levels - level, width), 4, f"down{level}", strides=2)(x)
+        for block in range(blocks if level > 1 else 0):  # at half the size they would cost most
+            x = make.bottleneck(x, f"d{level}_block{block}")
+    if not levels:
+        x = make.conv(_filters(0, width), 3, "stem")(x)
     x = make.activation(x, "last_activation")
     flat = layers.Flatten(dtype=dtype, name="flatten")(x)
     logit = make.dense(1, "logit")(flat)
@@ -133,7 +134,7 @@ def r3gan_discriminator(
         # Projection discriminator, equation 3 of Miyato & Koyama 2018 (arXiv 1802.05637).
         inputs.append(keras.Input((num_classes,), name="class_weights"))
         pooled = layers.GlobalAveragePooling2D(dtype=dtype, name="pooled")(x)
-        embedded = make.dense(filters[-1], "class_embedding", use_bias=False)(inputs[1])
+        embedded = make.dense(x.shape[-1], "class_embedding", use_bias=False)(inputs[1])
         match = layers.Dot(axes=1, dtype=dtype, name="class_match")([pooled, embedded])
         logit = layers.Add(dtype=dtype, name="logit_and_class")([logit, match])
     return keras.Model(inputs if num_classes else image, logit, name="discriminator")
@@ -150,10 +151,13 @@ class _Maker:
         self._dtype = dtype
         self._seeds = iter(spawn_seeds(seed, 256))
 
-    def conv(self, filters: int, size: int, name: str, *, zero: bool = False) -> layers.Layer:
-        return layers.Conv2D(
+    def conv(
+        self, filters: int, size: int, name: str, *, strides: int = 1, zero: bool = False
+    ) -> layers.Layer:
+        return EqualizedConv2D(
             filters,
             size,
+            strides=strides,
             padding="same",
             kernel_initializer="zeros" if zero else self._initializer(),
             dtype=self._dtype,
@@ -161,7 +165,7 @@ class _Maker:
         )
 
     def dense(self, units: int, name: str, **arguments: Any) -> layers.Layer:
-        return layers.Dense(
+        return EqualizedDense(
             units,
             kernel_initializer=self._initializer(),
             dtype=self._dtype,
@@ -189,7 +193,16 @@ class _Maker:
         y = self.conv(filters, 3, f"{name}_conv2", zero=True)(y)
         return layers.Add(dtype=self._dtype, name=f"{name}_add")([x, y])
 
+    def bottleneck(self, x: Any, name: str) -> Any:
+        """Add a residual at half the filters: convolutions of 1x1, 3x3 and 1x1, the last zero."""
+        filters = x.shape[-1]
+        y = self.activation(x, f"{name}_activation1")
+        y = self.conv(max(4, filters // 2), 1, f"{name}_conv1")(y)
+        y = self.activation(y, f"{name}_activation2")
+        y = self.conv(y.shape[-1], 3, f"{name}_conv2")(y)
+        y = self.activation(y, f"{name}_activation3")
+        y = self.conv(filters, 1, f"{name}_conv3", zero=True)(y)
+        return layers.Add(dtype=self._dtype, name=f"{name}_add")([x, y])
+
     def _initializer(self) -> keras.initializers.Initializer:
-        return keras.initializers.VarianceScaling(
-            1.0, "fan_in", "truncated_normal", seed=next(self._seeds)
-        )
+        return keras.initializers.RandomNormal(0.0, 1.0, seed=next(self._seeds))

@@ -107,7 +107,7 @@ class TrainingGuard(keras.callbacks.Callback):
             raise RuntimeError(
                 f"{what}, after {when:,} steps; breakdown {self.rollbacks} of this training, "
                 f"which therefore ends. The model holds {state}. Lower the learning rate "
-                "(compile(keras.optimizers.Adam(1e-4, beta_1=0.0, beta_2=0.99))), raise gamma of "
+                "(gan.compile(keras.optimizers.Adam(rate, beta_1=0.0, beta_2=0.99))), raise gamma of "
                 "an R3GAN, take a larger batch, leave out mixed_float16, and see whether the "
                 "images hold what they should."
             )
