@@ -31,7 +31,7 @@ from synthray._plots import tile
 
 HERE = Path(__file__).resolve().parent
 SETS = ("fracatlas", "bone", "chest", "pneumoniamnist", "phantoms")
-BATCH_SIZE = {"R3GAN": 16, "DCGAN": 32}
+BATCH_SIZE = {"R3GAN": 32, "DCGAN": 32}
 WARM_UP, MEASURED = 5, 20  # steps
 
 
