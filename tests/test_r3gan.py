@@ -109,9 +109,7 @@ def known_step(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
     rng = np.random.default_rng(0)
     gan = tiny(gamma=10.0, penalty_every=1)
     for network in (gan.generator, gan.discriminator):
-        network.set_weights(
-            [rng.normal(0, 1, w.shape).astype("float32") for w in network.weights]
-        )
+        network.set_weights([rng.normal(0, 1, w.shape).astype("float32") for w in network.weights])
 
     def normal(shape: Any, seed: Any = None, **_: Any) -> Any:
         return ops.convert_to_tensor(rng.normal(size=tuple(shape)).astype("float32"))

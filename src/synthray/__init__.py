@@ -8,6 +8,7 @@ from synthray.audit.samples.evaluate import evaluate_samples
 from synthray.audit.samples.features import random_features
 from synthray.audit.samples.filtering import FilterReport, filter_samples
 from synthray.audit.samples.report import SampleReport, SampleScores
+from synthray.audit.samples.teacher import CrossFittedTeacher
 from synthray.augmenter.synthetic_augmenter import SyntheticAugmenter
 from synthray.augmenter.translation_augmenter import TranslationAugmenter
 from synthray.classifiers.fracture_classifier import FractureClassifier
@@ -38,6 +39,7 @@ __all__ = [
     "Arm",
     "ArmRun",
     "ComparisonResult",
+    "CrossFittedTeacher",
     "CycleGAN",
     "Difference",
     "FilterReport",

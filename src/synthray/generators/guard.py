@@ -107,8 +107,8 @@ class TrainingGuard(keras.callbacks.Callback):
             raise RuntimeError(
                 f"{what}, after {when:,} steps; breakdown {self.rollbacks} of this training, "
                 f"which therefore ends. The model holds {state}. Lower the learning rate "
-                "(gan.compile(keras.optimizers.Adam(rate, beta_1=0.0, beta_2=0.99))), raise gamma of "
-                "an R3GAN, take a larger batch, leave out mixed_float16, and see whether the "
+                "(gan.compile(keras.optimizers.Adam(rate, beta_1=0.0, beta_2=0.99))), raise gamma "
+                "of an R3GAN, take a larger batch, leave out mixed_float16, and see whether the "
                 "images hold what they should."
             )
         warnings.warn(
