@@ -167,7 +167,6 @@ def test_one_pass_gives_each_network_the_gradient_of_its_own_loss() -> None:
         np.testing.assert_allclose(gradient, own[id(variable)], rtol=5e-4, atol=1e-5)
 
 
-@pytest.mark.backend
 def test_a_training_moves_everything_and_averages_the_generator() -> None:
     gan = tiny()
     before = [v.numpy().copy() for v in gan.trainable_variables]
@@ -246,6 +245,7 @@ def test_the_learning_rate_falls_along_a_cosine(tmp_path: Path) -> None:
 
     def train(gan: sr.R3GAN, **arguments: Any) -> list[float]:
         rates.clear()
+        gan.run_eagerly = True
         gan.fit(tiny_bars(8), epochs=4, verbose=0, callbacks=[Watch()], **arguments)
         return list(rates)
 
@@ -287,6 +287,8 @@ def test_config_round_trip() -> None:
 @pytest.mark.backend
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_mixed_precision_trains(policy: str) -> None:
+    if (keras.backend.backend(), policy) == ("torch", "mixed_float16"):
+        pytest.skip("torch on a CPU cannot train a convolution to one map in float16")
     gan = tiny(dtype=policy)
     history = gan.fit(tiny_bars(16), batch_size=8, epochs=2, verbose=0).history
     assert np.isfinite(history["loss"]).all()

@@ -20,6 +20,7 @@ TF_ONLY = pytest.mark.skipif(
 
 def first_losses(x: Any, y: Any = None, **arguments: Any) -> list[float]:
     gan = tiny(num_classes=2, label_images=0)
+    gan.compile(run_eagerly=True)  # two steps: less than tracing them
     history = gan.fit(x, y, epochs=1, verbose=0, shuffle=False, **arguments).history
     return [history[name][0] for name in ("d_loss", "g_loss", "penalty")]
 
@@ -46,12 +47,10 @@ def test_tf_data_gives_the_same() -> None:
     np.testing.assert_allclose(first_losses(data.to_tf_dataset(8)), expected, rtol=1e-5)
 
 
-@pytest.mark.backend
 def test_draws_the_class_it_is_asked_for() -> None:
     train, held_out = bars(300, seed=1, size=8), bars(100, seed=2, size=8)
-    gan = sr.R3GAN((8, 8, 1), latent_dim=8, width=0.125, num_classes=2, label_images=500, seed=0)
-    gan.compile(keras.optimizers.Adam(2e-3, beta_1=0.0, beta_2=0.99))
-    history = gan.fit(train, batch_size=30, epochs=25, verbose=0, validation_data=held_out).history
+    gan = sr.R3GAN((8, 8, 1), latent_dim=8, width=0.25, num_classes=2, label_images=500, seed=1)
+    history = gan.fit(train, batch_size=10, epochs=18, verbose=0, validation_data=held_out).history
     assert np.isfinite(history["val_loss"]).all()
     upright, lying = (gan.sample(100, labels=k, seed=0).astype(float) for k in (0, 1))
 
@@ -59,8 +58,8 @@ def test_draws_the_class_it_is_asked_for() -> None:
         return images.mean(1).std(1).mean() - images.mean(2).std(1).mean()
 
     real = [lean(part.images.astype(float)) for part in held_out.by_class().values()]
-    assert lean(upright) > 0.3 * real[0] > 0
-    assert lean(lying) < 0.3 * real[1] < 0
+    assert lean(upright) > 0.5 * real[0] > 0
+    assert lean(lying) < 0.5 * real[1] < 0
 
 
 @pytest.mark.backend

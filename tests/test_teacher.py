@@ -67,7 +67,6 @@ def test_trains_again_only_on_other_images(data: sr.ImageDataset) -> None:
     assert {len(m.known) for m in teacher.members_} == {8}
 
 
-@pytest.mark.backend
 def test_learns_to_tell_classes_apart_and_describes_images() -> None:
     train, other = bars(120, size=32), bars(20, size=32, seed=1)
     teacher = sr.CrossFittedTeacher(folds=2, epochs=20, batch_size=8, seed=3).fit(train)
