@@ -15,9 +15,9 @@ import keras
 import numpy as np
 import pytest
 
-from synthray.comparison import fingerprint
+from synthray import _fingerprint as fingerprint
+from synthray._fingerprint import augmentation_digest, digest, model_digest
 from synthray.comparison.augmentation import classic_augmentation
-from synthray.comparison.fingerprint import augmentation_digest, digest, model_digest
 from toys import bars
 
 

@@ -8,6 +8,7 @@ from synthray.audit.samples.evaluate import evaluate_samples
 from synthray.audit.samples.features import random_features
 from synthray.audit.samples.filtering import FilterReport, filter_samples
 from synthray.audit.samples.report import SampleReport, SampleScores
+from synthray.audit.samples.teacher import CrossFittedTeacher
 from synthray.augmenter.synthetic_augmenter import SyntheticAugmenter
 from synthray.augmenter.translation_augmenter import TranslationAugmenter
 from synthray.classifiers.fracture_classifier import FractureClassifier
@@ -26,15 +27,19 @@ from synthray.generators.callbacks import SampleGrid
 from synthray.generators.cyclegan import CycleGAN
 from synthray.generators.dcgan import DCGAN
 from synthray.generators.gan import GAN
+from synthray.generators.guard import TrainingGuard
+from synthray.generators.r3gan import R3GAN
 
 __all__ = [
     "ARMS",
     "CONTROLS",
     "DCGAN",
     "GAN",
+    "R3GAN",
     "Arm",
     "ArmRun",
     "ComparisonResult",
+    "CrossFittedTeacher",
     "CycleGAN",
     "Difference",
     "FilterReport",
@@ -51,6 +56,7 @@ __all__ = [
     "SkippedFile",
     "Statistics",
     "SyntheticAugmenter",
+    "TrainingGuard",
     "TranslationAugmenter",
     "__version__",
     "audit_leakage",

@@ -16,6 +16,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from synthray._fingerprint import digest
 from synthray.augmenter._files import hash_of, load_generator, sha256, slug, write_json
 from synthray.datasets.image_dataset import ImageDataset
 from synthray.generators.gan import GAN
@@ -165,7 +166,7 @@ def fingerprint_of(augmenter: Any, image_shape: Iterable[int] | None) -> str:
     shape = tuple(int(d) for d in image_shape)
     gans = augmenter.generators_ if fitted else {"": augmenter.generator(image_shape=shape, seed=0)}
     # The generator counts by what it makes: equal ones come from a class, a partial or a function.
-    skipped = {"generator", "sampling_strategy", *fitted_attributes(augmenter)}
+    skipped = {"generator", "sampling_strategy", "filter", *fitted_attributes(augmenter)}
     arguments = {k: v for k, v in vars(augmenter).items() if k not in skipped and k[0] != "_"}
     settings = {
         "class": class_path(augmenter),
@@ -174,6 +175,9 @@ def fingerprint_of(augmenter: Any, image_shape: Iterable[int] | None) -> str:
         "n_train": augmenter.n_train_ if fitted else None,
         "generators": {name: describe_generator(gan) for name, gan in gans.items()},
     }
+    if augmenter.filter is not None:
+        settings["filter"] = digest(augmenter.filter)
+        settings["sources"] = digest(augmenter.sources_) if hasattr(augmenter, "sources_") else None
     return hash_of(settings, gans.values() if fitted else ())
 
 

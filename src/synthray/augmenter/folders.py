@@ -48,6 +48,7 @@ def save_augmenter(augmenter: Any, folder: str | PathLike[str]) -> None:
             "n_train": augmenter.n_train_,
             "generators": entries,
             "histories": augmenter.histories_,
+            "filtered": augmenter.filter is not None,
             "settings": {
                 "sampling_strategy": dict(strategy) if isinstance(strategy, Mapping) else strategy,
                 "epochs": augmenter.epochs,

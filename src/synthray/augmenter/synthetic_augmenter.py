@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from os import PathLike
 from typing import Any, Literal, Self
@@ -19,6 +20,7 @@ from synthray.augmenter.checkpoints import (
     fitted_attributes,
     steps_to_go,
 )
+from synthray.augmenter.filtering import Filter, draw_filtered
 from synthray.augmenter.progress import CostEstimate
 from synthray.datasets.image_dataset import ImageDataset
 from synthray.generators.dcgan import DCGAN
@@ -45,6 +47,10 @@ class SyntheticAugmenter:
         epochs: Passes of each generator over the images of its class.
         batch_size: Images a training step.
         random_state: Seed of everything: weights, order, latents. `None` for others each time.
+        filter: Called with drawn images and the training images, two `ImageDataset`s, returns those
+            to keep: [`filter_samples`][synthray.filter_samples], a `functools.partial` of it, or a
+            function of yours that returns an `ImageDataset`. Others are drawn in place of those
+            it drops.
 
     Attributes:
         class_names_: Names of the classes, in label order.
@@ -53,6 +59,8 @@ class SyntheticAugmenter:
         histories_: Training metrics of each class: name to list of values an epoch.
         image_shape_: Height, width, channels.
         n_train_: Number of training images a class, by name.
+        sources_: The training images, where there is a filter that looks at them. Not part of a
+            saved folder.
 
     Examples:
         >>> import functools
@@ -64,6 +72,8 @@ class SyntheticAugmenter:
         ImageDataset(5 images of 16x16x1: 2 intact, 3 fractured; 5 groups, 5 synthetic)
     """
 
+    sources_: ImageDataset
+
     def __init__(
         self,
         generator: Callable[..., GAN] = DCGAN,
@@ -72,12 +82,14 @@ class SyntheticAugmenter:
         epochs: int = 100,
         batch_size: int = 32,
         random_state: int | None = None,
+        filter: Filter | None = None,
     ) -> None:
         self.generator = generator
         self.sampling_strategy = sampling_strategy
         self.epochs = epochs
         self.batch_size = batch_size
         self.random_state = random_state
+        self.filter = filter
 
     def fit(
         self,
@@ -157,6 +169,24 @@ class SyntheticAugmenter:
         self.n_train_ = data.class_counts
         self.generators_ = generators
         self.histories_ = histories
+        if self.filter is not None:
+            self.sources_ = data
+        return self
+
+    def use_sources(self, data: ImageDataset) -> Self:
+        """Set the training images that a filter looks at, after `load`: a saved folder holds none.
+
+        Args:
+            data: The training images, of the classes that the augmenter was fitted on.
+
+        Raises:
+            ValueError: If classes or shape differ.
+        """
+        found = (data.class_names, data.image_shape)
+        expected = (self._fitted().class_names_, tuple(self.image_shape_))
+        if found != expected:
+            raise ValueError(f"Expected classes and shape {expected}, got {found}.")
+        self.sources_ = data
         return self
 
     def sample(
@@ -171,12 +201,17 @@ class SyntheticAugmenter:
             batch_size: Images drawn at once.
 
         Returns:
-            A data set in class order whose `synthetic` is all true.
+            A data set in class order whose `synthetic` is all true. Where there is a filter, the
+            provenance says how many were drawn and kept, and the reasons against the others.
+
+        Raises:
+            RuntimeError: If the filter keeps next to nothing.
         """
         counts = self._counts(n)
         images = np.empty((sum(counts.values()), *self._fitted().image_shape_), np.uint8)
         start = 0
-        for _, batch in self.sample_batches(counts, seed=seed, batch_size=batch_size):
+        tally: dict[str, dict[str, int]] = {}
+        for _, batch in self._draw(counts, seed, batch_size, tally):
             images[start : start + len(batch)] = batch
             start += len(batch)
         labels = np.repeat(np.arange(len(counts)), list(counts.values()))
@@ -189,6 +224,7 @@ class SyntheticAugmenter:
                 "source": "synthray.SyntheticAugmenter",
                 "generator": {k: type(gan).__name__ for k, gan in self.generators_.items()},
                 "seed": seed,
+                **({"filter": tally} if tally else {}),
             },
         )
 
@@ -196,12 +232,7 @@ class SyntheticAugmenter:
         self, n: int | Mapping[Any, int], *, seed: int | None = None, batch_size: int = 64
     ) -> Iterator[tuple[str, NDArray[np.uint8]]]:
         """Yield `(class name, images)` batches of what `sample` draws, in bounded memory."""
-        counts = self._counts(n)
-        seeds = spawn_seeds(resolve_seed(seed), len(counts))
-        for (name, count), class_seed in zip(counts.items(), seeds, strict=True):
-            gan = self.generators_[name]
-            for batch in gan.sample_batches(count, seed=class_seed, batch_size=batch_size):
-                yield name, batch
+        yield from self._draw(self._counts(n), seed, batch_size)
 
     def fit_resample(
         self, X: Any, y: ArrayLike | None = None, *, seed: int | None = None, **fit_arguments: Any
@@ -296,15 +327,28 @@ class SyntheticAugmenter:
         folders.save_augmenter(self._fitted(), folder)
 
     @classmethod
-    def load(cls, folder: str | PathLike[str]) -> Self:
+    def load(cls, folder: str | PathLike[str], *, filter: Filter | None = None) -> Self:
         """Read a folder that `save` wrote; files whose hash differs are refused.
+
+        Args:
+            folder: The folder.
+            filter: As above. A folder holds neither the filter nor the training images that it
+                looks at: give both, the images by `use_sources`.
 
         Raises:
             ValueError: If the manifest or a file is missing, changed, or not of this library.
         """
         manifest, generators = folders.load_augmenter(folder)
+        if manifest.get("filtered") and filter is None:
+            warnings.warn(
+                f"The augmenter in {folder} was saved with a filter, which a folder does not hold. "
+                "It now draws unfiltered; to filter: load(folder, filter=...).use_sources(train).",
+                UserWarning,
+                stacklevel=2,
+            )
         types = {type(gan) for gan in generators.values()}
         augmenter = cls(types.pop() if len(types) == 1 else DCGAN, **manifest["settings"])
+        augmenter.filter = filter
         augmenter.class_names_ = tuple(manifest["class_names"])
         augmenter.classes_ = list(manifest["classes"])
         augmenter.image_shape_ = tuple(manifest["image_shape"])
@@ -418,6 +462,33 @@ class SyntheticAugmenter:
                 "SyntheticAugmenter.load(folder)."
             )
         return self
+
+    def _draw(
+        self,
+        counts: Mapping[str, int],
+        seed: int | None,
+        batch_size: int,
+        tally: dict[str, dict[str, int]] | None = None,
+    ) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+        seeds = spawn_seeds(resolve_seed(seed), len(counts))
+        if self.filter is None:
+            for (name, count), class_seed in zip(counts.items(), seeds, strict=True):
+                gan = self.generators_[name]
+                for batch in gan.sample_batches(count, seed=class_seed, batch_size=batch_size):
+                    yield name, batch
+            return
+        if not hasattr(self, "sources_"):
+            raise RuntimeError(
+                "The filter looks at the training images, which a saved folder does not hold. Give "
+                "them: augmenter.use_sources(train)."
+            )
+
+        def draw(name: str, count: int, class_seed: int) -> NDArray[np.uint8]:
+            return self.generators_[name].sample(count, seed=class_seed, batch_size=batch_size)
+
+        for name, kept in draw_filtered(draw, counts, self.filter, self.sources_, seeds, tally):
+            for start in range(0, len(kept), batch_size):
+                yield name, kept[start : start + batch_size]
 
     def _counts(self, n: int | Mapping[Any, int]) -> dict[str, int]:
         self._fitted()

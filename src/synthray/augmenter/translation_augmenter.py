@@ -46,8 +46,6 @@ class TranslationAugmenter(SyntheticAugmenter):
         ImageDataset(6 images of 16x16x1: 0 intact, 6 fractured; 6 groups, 6 synthetic)
     """
 
-    sources_: ImageDataset
-
     def __init__(
         self,
         generator: Callable[..., CycleGAN] = CycleGAN,
@@ -55,6 +53,11 @@ class TranslationAugmenter(SyntheticAugmenter):
         batch_size: int = 4,
         **arguments: Any,
     ) -> None:
+        if arguments.get("filter") is not None:
+            raise ValueError(
+                "A translated image has to resemble its source, so TranslationAugmenter takes no "
+                "filter. Filter what it draws: filter_samples(drawn, train, copies=False)."
+            )
         super().__init__(generator, batch_size=batch_size, **arguments)
 
     def fit(
@@ -133,10 +136,7 @@ class TranslationAugmenter(SyntheticAugmenter):
         Raises:
             ValueError: If classes or shape differ.
         """
-        found = (data.class_names, data.image_shape)
-        expected = (self._fitted().class_names_, tuple(self.image_shape_))
-        if found != expected:
-            raise ValueError(f"Expected classes and shape {expected}, got {found}.")
+        super().use_sources(data)
         self.sources_ = data if data.groups is not None else data.with_groups(data.group_codes)
         return self
 

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 from keras import layers, ops
+from numpy.typing import NDArray
 
 from synthray._backend import resolve_jit_compile
 from synthray._seed_state import OrderByStep, SeededModel, with_callback
@@ -15,9 +16,6 @@ from synthray.datasets._batches import ArrayBatches
 from synthray.datasets.image_dataset import ImageDataset
 
 _SMALLEST = 27  # two convolutions and a pooling, each of which divides by three
-# Keras' 0.99 averages over hundreds of steps. With a few hundred images that is most of a training:
-# the averages lag behind the weights, and so does every accuracy that is measured with them.
-_MOMENTUM = 0.9
 # Keras' 0.99 needs several hundred steps before the moving statistics of batch normalisation are
 # worth anything: of 1,000 images and 20 epochs, which is 640 steps, it spoils every prediction.
 _MOMENTUM = 0.9
@@ -125,11 +123,24 @@ class FractureClassifier(SeededModel):
                 "Convert them (ImageDataset.resize, to_grayscale, to_rgb), or make the classifier "
                 "with another image_shape."
             )
-        low, high = self.value_range
-        x = (ops.cast(images, "float32") - low) / (high - low)
-        if self.grayscale is not None:
-            x = self.grayscale(x)
-        return self.network(x, training=training)
+        return self.network(self._scaled(images), training=training)
+
+    def features(self, images: Any, *, batch_size: int = 256) -> NDArray[np.float32]:
+        """Return what the hidden dense layer computes, such as for `evaluate_samples(features=)`.
+
+        Args:
+            images: As for `call`.
+            batch_size: Images at once.
+
+        Returns:
+            Shape `(n, 128)`, 0 or more.
+        """
+        hidden = keras.Model(self.network.inputs, self.network.get_layer("hidden").output)
+        parts = [
+            ops.convert_to_numpy(hidden(self._scaled(images[start : start + batch_size])))
+            for start in range(0, len(images), batch_size)
+        ]
+        return np.concatenate([np.zeros((0, hidden.output.shape[-1])), *parts]).astype(np.float32)
 
     def compile(
         self,
@@ -213,6 +224,11 @@ class FractureClassifier(SeededModel):
             "name": self.name,
             "dtype": self.dtype_policy.name,
         }
+
+    def _scaled(self, images: Any) -> Any:
+        low, high = self.value_range
+        x = (ops.cast(images, "float32") - low) / (high - low)
+        return x if self.grayscale is None else self.grayscale(x)
 
     def _arrays(self, data: ImageDataset) -> tuple[Any, Any]:
         if data.num_classes > self.num_classes:

@@ -11,10 +11,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from synthray._fingerprint import augmentation_digest, digest, model_digest
 from synthray.comparison import synthetic as drawn_images
 from synthray.comparison.arms import Arm, Budget, Phase
 from synthray.comparison.augmentation import BatchAugmentation
-from synthray.comparison.fingerprint import augmentation_digest, digest, model_digest
 from synthray.comparison.fit import Bench, ClassWeight
 from synthray.comparison.metrics import score
 from synthray.comparison.models import ClassifierFactory

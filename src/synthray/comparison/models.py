@@ -15,8 +15,8 @@ from keras import ops
 from numpy.typing import NDArray
 
 from synthray._backend import make_training_variables, resolve_jit_compile
+from synthray._fingerprint import compiled_digest
 from synthray.classifiers.fracture_classifier import FractureClassifier, wants_one_hot
-from synthray.comparison.fingerprint import compiled_digest
 from synthray.datasets.image_dataset import ImageDataset
 
 _TOLERANCE = 1e-3

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from synthray._fingerprint import digest
 from synthray.comparison.arms import Arm
-from synthray.comparison.fingerprint import digest
 from synthray.datasets.image_dataset import ImageDataset
 
 

@@ -12,6 +12,7 @@ from synthray._backend import is_tf_dataset
 from synthray._value_range import ValueRange, infer_value_range
 from synthray.datasets._batches import ArrayBatches
 from synthray.datasets.image_dataset import ImageDataset
+from synthray.generators._labelled import MISSING, class_indices, with_labels_inside
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ def prepare_images(
     x: Any,
     image_shape: tuple[int, ...],
     *,
+    y: Any = None,
+    num_classes: int | None = None,
     batch_size: int | None = None,
     shuffle: bool = False,
     seed: int = 0,
@@ -40,12 +43,15 @@ def prepare_images(
 ) -> TrainingImages:
     """Check images and find their value range.
 
+    Where `num_classes` is given, the batches hold the labels beside the images in their first
+    entry; otherwise labels are ignored.
+
     Raises:
         TypeError: If `x` is nothing that holds images.
         ValueError: If shapes or values do not fit.
     """
     if isinstance(x, ImageDataset):
-        x = x.images
+        x, y = x.images, x.labels
     if hasattr(x, "__array__") and not isinstance(x, np.ndarray):
         x = np.asarray(x)
     if isinstance(x, np.ndarray):
@@ -53,8 +59,15 @@ def prepare_images(
         if len(x) == 0:
             raise ValueError("Expected at least one image to train on, got none.")
         found = infer_value_range(x) if value_range is None else value_range
-        batches = ArrayBatches(x, batch_size=batch_size or 32, shuffle=shuffle, seed=seed)
-        return TrainingImages(batches, found, batches)
+        arrays = [x]
+        if num_classes is not None:
+            if y is None:
+                raise ValueError(MISSING)
+            arrays.append(class_indices(y, len(x), num_classes))
+        order = ArrayBatches(*arrays, batch_size=batch_size or 32, shuffle=shuffle, seed=seed)
+        return TrainingImages(
+            order if num_classes is None else with_labels_inside(order), found, order
+        )
     if not (is_tf_dataset(x) or isinstance(x, keras.utils.PyDataset) or hasattr(x, "__iter__")):
         raise TypeError(
             "Expected an ImageDataset, an array, or a tf.data.Dataset or PyDataset of images, got "
@@ -65,7 +78,9 @@ def prepare_images(
     if isinstance(x, keras.utils.PyDataset):
         first = x[0]
     elif iter(x) is x:  # a generator: looking at a batch would lose it
-        pairs = (batch if isinstance(batch, tuple) else (batch,) for batch in x)
+        pairs: Any = (batch if isinstance(batch, tuple) else (batch,) for batch in x)
+        if num_classes is not None:
+            pairs = with_labels_inside(pairs)
         return TrainingImages(pairs, value_range or (0.0, 255.0), None)
     else:
         first = next(iter(x), None)
@@ -73,6 +88,11 @@ def prepare_images(
         raise ValueError("Expected at least one batch of images, got none.")
     images = np.asarray(first[0] if isinstance(first, tuple | list) else first)
     check_image_shape(images.shape, image_shape)
+    if num_classes is not None:
+        if not isinstance(first, tuple | list) or len(first) < 2:
+            raise ValueError(MISSING)
+        class_indices(first[1], len(images), num_classes)
+        x = with_labels_inside(x)
     return TrainingImages(x, value_range or infer_value_range(images), None)
 
 

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
-from numpy.typing import ArrayLike, NDArray
 
 from synthray._backend import resolve_jit_compile
 from synthray._seed_state import OrderByStep, SeededModel, with_callback
 from synthray._seeds import resolve_seed
 from synthray.generators._inputs import TrainingImages, prepare_images
+from synthray.generators._sampling import Sampler
 
 Logits = dict[str, Any]
 
 
-class GAN(SeededModel):
+class GAN(Sampler, SeededModel):
     """A generator and a discriminator, trained as one model with one loss and one optimizer.
 
     One forward pass draws the fakes once. The discriminator sees them behind `stop_gradient`; the
@@ -38,8 +37,6 @@ class GAN(SeededModel):
         **kwargs: Passed to `keras.Model`.
     """
 
-    OUTPUT_RANGE: ClassVar[tuple[float, float]] = (0.0, 1.0)
-
     def __init__(
         self,
         generator: keras.Model,
@@ -52,7 +49,7 @@ class GAN(SeededModel):
         super().__init__(autocast=False, **kwargs)
         self.generator = generator
         self.discriminator = discriminator
-        self.latent_dim = int(generator.input_shape[-1])
+        self.latent_dim = int(generator.inputs[0].shape[-1])
         self.image_shape = tuple(int(d) for d in generator.output_shape[1:])
         self.seed = resolve_seed(seed)
         self.seed_generator = keras.random.SeedGenerator(self.seed)
@@ -106,23 +103,26 @@ class GAN(SeededModel):
             training: Whether dropout is active.
         """
         real = self._to_output_range(images)
-        latents = keras.random.normal(
-            (ops.shape(images)[0], self.latent_dim), seed=self.seed_generator
-        )
-        fake = self.generator(latents, training=training)
-        d_real = self.discriminator(real, training=training)
-        d_fake = self.discriminator(ops.stop_gradient(fake), training=training)
+        fake = self.generator(self.draw_latents(ops.shape(images)[0]), training=training)
+        logits = {
+            "real": self.discriminator(real, training=training),
+            "fake": self.discriminator(ops.stop_gradient(fake), training=training),
+            "generated": self.judge_frozen(fake, training=training),
+        }
+        return {k: ops.cast(ops.reshape(v, (-1,)), "float32") for k, v in logits.items()}
+
+    def draw_latents(self, n: Any) -> Any:
+        """Return standard normal latents `(n, latent_dim)` from the model's own generator."""
+        return keras.random.normal((n, self.latent_dim), seed=self.seed_generator)
+
+    def judge_frozen(self, inputs: Any, *, training: bool) -> Any:
+        """Return the discriminator's logits, through which only the images get gradients."""
         frozen = [ops.stop_gradient(v.value) for v in self.discriminator.trainable_variables]
         state = [v.value for v in self.discriminator.non_trainable_variables]
-        d_generated, state = self.discriminator.stateless_call(
-            frozen, state, fake, training=training
-        )
+        logits, state = self.discriminator.stateless_call(frozen, state, inputs, training=training)
         for variable, value in zip(self.discriminator.non_trainable_variables, state, strict=True):
             variable.assign(value)  # the dropout seeds move on
-        return {
-            name: ops.cast(ops.reshape(logits, (-1,)), "float32")
-            for name, logits in (("real", d_real), ("fake", d_fake), ("generated", d_generated))
-        }
+        return logits
 
     def compute_loss(
         self,
@@ -186,6 +186,7 @@ class GAN(SeededModel):
     def fit(
         self,
         x: Any = None,
+        y: Any = None,
         *,
         batch_size: int | None = None,
         epochs: int = 1,
@@ -200,7 +201,8 @@ class GAN(SeededModel):
         Args:
             x: An `ImageDataset`, an array `(n, h, w)` or `(n, h, w, c)`, or a `tf.data.Dataset` /
                 `PyDataset` / generator of batches of images or of `(images, labels)`. Labels are
-                ignored: the model learns all images it is given.
+                ignored, save by a class-conditional model: the model learns all images it is given.
+            y: Labels of an array of images, for a class-conditional model: integers `(n,)`.
             batch_size: Images a step, for arrays and `ImageDataset`; 32 by default.
             epochs: Passes over the images.
             shuffle: Draw a new order each epoch; not of streams such as `tf.data`, which have
@@ -220,6 +222,8 @@ class GAN(SeededModel):
         training = prepare_images(
             x,
             self.image_shape,
+            y=y,
+            num_classes=self.num_classes,
             batch_size=batch_size,
             shuffle=shuffle,
             seed=self.seed,
@@ -227,9 +231,13 @@ class GAN(SeededModel):
         )
         self._set_float_range(training)
         if validation_data is not None:
+            pair = isinstance(validation_data, tuple) and len(validation_data) == 2
+            images, labels = validation_data if pair else (validation_data, None)
             validation = prepare_images(
-                validation_data,
+                images,
                 self.image_shape,
+                y=labels,
+                num_classes=self.num_classes,
                 batch_size=batch_size,
                 value_range=training.value_range,
             )
@@ -252,69 +260,8 @@ class GAN(SeededModel):
         finally:
             self._fitting = False
 
-    def generate(self, latents: ArrayLike, *, batch_size: int = 64) -> NDArray[np.uint8]:
-        """Draw the images of given latents.
-
-        Args:
-            latents: Standard normal values, shape `(n, latent_dim)`.
-            batch_size: Images drawn at once.
-
-        Returns:
-            `uint8`, shape `(n, *image_shape)`.
-
-        Raises:
-            ValueError: If the latents have another shape.
-        """
-        z = np.asarray(latents, np.float32)
-        if z.ndim != 2 or z.shape[1] != self.latent_dim:
-            raise ValueError(f"latents must have shape (n, {self.latent_dim}), got {z.shape}.")
-        images = np.empty((len(z), *self.image_shape), np.uint8)
-        for start in range(0, len(z), batch_size):
-            chunk = z[start : start + batch_size]
-            images[start : start + len(chunk)] = self._draw(chunk, batch_size)
-        return images
-
-    def sample(self, n: int, *, seed: int | None = None, batch_size: int = 64) -> NDArray[np.uint8]:
-        """Draw `n` images.
-
-        Args:
-            n: How many.
-            seed: Equal seeds give equal images, whatever the batch size; `None` for others at
-                each call.
-            batch_size: Images drawn at once.
-
-        Returns:
-            `uint8`, shape `(n, *image_shape)`.
-        """
-        images = np.empty((max(n, 0), *self.image_shape), np.uint8)
-        start = 0
-        for batch in self.sample_batches(n, seed=seed, batch_size=batch_size):
-            images[start : start + len(batch)] = batch
-            start += len(batch)
-        return images
-
-    def sample_batches(
-        self, n: int, *, seed: int | None = None, batch_size: int = 64
-    ) -> Iterator[NDArray[np.uint8]]:
-        """Yield the images of `sample` in batches, in bounded memory."""
-        if n < 0 or batch_size < 1:
-            raise ValueError(f"Expected n >= 0 and batch_size >= 1, got {n} and {batch_size}.")
-        rng = np.random.default_rng(seed)
-        for start in range(0, n, batch_size):
-            count = min(batch_size, n - start)
-            z = rng.standard_normal((count, self.latent_dim), dtype=np.float32)
-            yield self._draw(z, batch_size)
-
-    def _draw(self, latents: NDArray[np.float32], batch_size: int) -> NDArray[np.uint8]:
-        # A short last batch is filled up: one compiled shape, and the same arithmetic for all.
-        count = len(latents)
-        if count < batch_size:
-            latents = np.concatenate(
-                [latents, np.zeros_like(latents, shape=(batch_size - count, self.latent_dim))]
-            )
-        images = np.asarray(self.generator.predict_on_batch(latents)[:count], np.float32)
-        low, high = self.OUTPUT_RANGE
-        return np.clip(np.rint((images - low) * (255.0 / (high - low))), 0, 255).astype(np.uint8)
+    def _generator_to_draw_with(self) -> keras.Model:
+        return self.generator
 
     def _to_output_range(self, images: Any) -> Any:
         is_float = "float" in keras.backend.standardize_dtype(images.dtype)

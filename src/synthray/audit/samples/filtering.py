@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from synthray.audit.duplicates import find_duplicates
 from synthray.audit.samples.features import Describe, Features, random_features, standardised
 from synthray.audit.samples.neighbourhoods import distances, reach
+from synthray.audit.samples.teacher import CrossFittedTeacher
 from synthray.datasets.image_dataset import ImageDataset
 
 Teacher = Callable[[NDArray[np.uint8]], NDArray[np.floating]]
@@ -74,9 +75,9 @@ def filter_samples(
     Args:
         drawn: Drawn images with the labels that they were drawn for.
         real_train: The real images that the generators learnt from, of the same shape and classes.
-        teacher: A function from `uint8` images `(n, h, w, c)` to probabilities `(n, classes)`. It
-            should not be one classifier trained on all of `real_train` and then asked about it;
-            average classifiers of several folds.
+        teacher: A [`CrossFittedTeacher`][synthray.CrossFittedTeacher], which is fitted on
+            `real_train` where it has not been already, or a function from `uint8` images
+            `(n, h, w, c)` to probabilities `(n, classes)`.
         agreement: The least probability that the teacher must give, 0 to 1.
         copies: Whether to look for copies, which takes longest.
         support: Whether to look for images that are unlike real ones.
@@ -105,6 +106,8 @@ def filter_samples(
         ours, theirs = families[: len(real_train)], families[len(real_train) :]
         reasons["copy"] = np.isin(theirs, ours)
     if teacher is not None:
+        if isinstance(teacher, CrossFittedTeacher):
+            teacher.fit(real_train)
         reasons["contradicted"] = _own_probability(teacher, drawn) < agreement
     if support:
         reasons["outside"] = _outside(drawn, real_train, features, k)

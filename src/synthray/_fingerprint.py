@@ -26,7 +26,8 @@ def digest(value: Any) -> str:
     """Return the SHA-256 of a value: of what it holds, never of where it lies in memory.
 
     Functions count by their compiled code, defaults and closed-over values (not by the global
-    names they look up), Keras objects by their configuration, other objects by their attributes.
+    names they look up), Keras objects and others with `get_config` by their configuration, all
+    other objects by their attributes.
 
     Raises:
         TypeError: If a part of it cannot be told from another of its kind.
@@ -113,8 +114,11 @@ def _describe_object(value: Any, inner: Any) -> Any:
     if isinstance(value, keras.Layer | keras.losses.Loss | keras.optimizers.Optimizer):
         config = keras.saving.serialize_keras_object(value)
         return ["keras", inner(_anonymous(config))]
+    kind = type(value)
+    if hasattr(value, "get_config"):
+        config = inner(_anonymous(value.get_config()))
+        return ["configured", kind.__module__, kind.__qualname__, config]
     if hasattr(value, "__dict__"):
-        kind = type(value)
         return ["object", kind.__module__, kind.__qualname__, inner(vars(value))]
     raise TypeError(
         f"workdir= keeps fits apart by their settings, and cannot compare a setting of type "

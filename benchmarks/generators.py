@@ -1,0 +1,165 @@
+r"""Generators at equal cost: how near they come to held-out images, and what they copy.
+
+One run trains one generator on one class of a leak-free training fold for some minutes of processor
+time (one thread, so that two runs side by side cost what they cost alone), draws images and judges
+them against the fold that was held out:
+
+    python benchmarks/generators.py --set fracatlas --data PATH --class fractured \
+        --generator R3GAN --minutes 40
+
+PATH is that of FracAtlas or of the chest films (`.npz` with images, labels, class_names, group), of
+PneumoniaMNIST, or of the folder of the slides' bone set; phantoms need none. Writes
+`benchmarks/results/generators/<set>_<class>_<generator>.json`; `runs/generators/` keeps the trained
+generator and a picture. `--images` takes so many training images, `--arguments` sets the model's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+import synthray as sr
+from records import record, write
+from synthray._plots import tile
+
+HERE = Path(__file__).resolve().parent
+SETS = ("fracatlas", "bone", "chest", "pneumoniamnist", "phantoms")
+BATCH_SIZE = {"R3GAN": 32, "DCGAN": 32}
+WARM_UP, MEASURED = 5, 20  # steps
+
+
+def load(name: str, path: Path | None) -> sr.ImageDataset:
+    """Return a set with the groups that its folds are cut by."""
+    if name == "phantoms":
+        return sr.make_phantoms(2000, seed=0)
+    if path is None:
+        raise SystemExit(f"--set {name} needs --data")
+    if name == "pneumoniamnist":
+        splits = sr.load_medmnist(path)
+        first, *others = splits.values()
+        return first.concatenate(*others)
+    if name == "bone":
+        parts = sr.load_image_folder(path, image_shape=(64, 64, 1))
+        if not isinstance(parts, dict):
+            raise SystemExit(f"{path} must hold the folders train/, val/ and test/.")
+        first, *others = parts.values()
+        data = first.concatenate(*others)
+        return data.with_groups(sr.find_duplicates(data).families)
+    with np.load(path, allow_pickle=False) as file:
+        names = [str(name) for name in file["class_names"]]
+        images, labels, groups = file["images"], file["labels"].ravel(), file["group"]
+    return sr.ImageDataset.from_arrays(images, labels, class_names=names, groups=groups)
+
+
+def one_thread() -> None:
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
+class Clock(keras.callbacks.Callback):
+    """Counts processor seconds of training but those of the first steps; ends at the deadline."""
+
+    def __init__(self, seconds: float = math.inf) -> None:
+        super().__init__()
+        self.seconds = seconds
+        self.steps = 0
+        self.spent = 0.0
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.steps += 1
+        if self.steps == WARM_UP:
+            self._began = time.process_time()
+        if self.steps > WARM_UP:
+            self.spent = time.process_time() - self._began
+        if self.spent >= self.seconds:
+            self.model.stop_training = True
+
+
+def epochs_for(make: Any, train: sr.ImageDataset, batch_size: int, seconds: float) -> int:
+    """Return the epochs that take so long, by a short trial of a model that is thrown away."""
+    clock = Clock()
+    few = train.select(np.arange(batch_size * (WARM_UP + MEASURED)) % len(train))
+    make().fit(few, batch_size=batch_size, verbose=0, callbacks=[clock])
+    step = clock.spent / MEASURED
+    return max(1, round(seconds / (step * math.ceil(len(train) / batch_size))))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--set", choices=SETS, required=True)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--class", dest="kind", required=True, help="name of the class")
+    parser.add_argument("--generator", choices=tuple(BATCH_SIZE), default="R3GAN")
+    parser.add_argument("--arguments", type=json.loads, default={}, help="of the model, JSON")
+    parser.add_argument("--minutes", type=float, default=40.0, help="of one core")
+    parser.add_argument("--images", type=int, help="train on so many images only")
+    parser.add_argument("--drawn", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--tag", default="", help="part of the file's name")
+    parser.add_argument("--out", type=Path, default=HERE / "results" / "generators")
+    parser.add_argument("--workdir", type=Path, default=Path("runs") / "generators")
+    args = parser.parse_args(arguments)
+    one_thread()
+    train, held_out = next(load(args.set, args.data).folds(5, seed=0))
+    train, held_out = train.by_class()[args.kind], held_out.by_class()[args.kind]
+    if args.images:
+        rows = np.random.default_rng(args.seed).permutation(len(train))[: args.images]
+        train = train.select(np.sort(rows))
+
+    def make() -> Any:
+        model = getattr(sr, args.generator)(train.image_shape, seed=args.seed, **args.arguments)
+        model.compile()
+        return model
+
+    batch_size = BATCH_SIZE[args.generator]
+    epochs = epochs_for(make, train, batch_size, 60 * args.minutes)
+    print(f"{args.generator}: {epochs} epochs of {len(train)} images should take the time.")
+    gan, clock = make(), Clock(60 * args.minutes)
+    history = gan.fit(train, batch_size=batch_size, epochs=epochs, verbose=2, callbacks=[clock])
+    drawn = gan.sample(args.drawn, seed=args.seed)
+    report = sr.evaluate_samples(train, drawn, held_out)
+    print(report)
+    words = [args.set, args.kind, args.generator, args.tag]
+    name = "_".join(word for word in words if word).replace(" ", "-").lower()
+    keep(name, args.workdir, gan, drawn, report)
+    values = {
+        "generator": args.generator,
+        "config": gan.get_config(),
+        "seed": args.seed,
+        "training_images": len(train),
+        "held_out_images": len(held_out),
+        "minutes": clock.spent / 60,
+        "epochs_planned": epochs,
+        "steps": clock.steps,
+        "images_seen": clock.steps * batch_size,
+        "history": {key: [float(v) for v in found] for key, found in history.history.items()},
+        "report": report.to_dict(),
+    }
+    write(args.out / f"{name}.json", record("benchmarks/generators.py", values))
+
+
+def keep(name: str, folder: Path, gan: Any, drawn: Any, report: sr.SampleReport) -> None:
+    """Keep the generator, 64 drawn images, and the closest pairs, outside the repository."""
+    from PIL import Image
+
+    folder.mkdir(parents=True, exist_ok=True)
+    gan.save(folder / f"{name}.keras")
+    grid = tile(drawn[:64], 16)
+    Image.fromarray(grid[..., 0] if grid.shape[-1] == 1 else grid).save(folder / f"{name}.png")
+    report.plot_pairs().savefig(folder / f"{name}_pairs.png")
+
+
+if __name__ == "__main__":
+    main()

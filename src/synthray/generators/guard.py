@@ -1,0 +1,130 @@
+"""`TrainingGuard`: notices a GAN that breaks down, and takes it back to where it was well."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+
+class TrainingGuard(keras.callbacks.Callback):
+    """Rolls a GAN back when its numbers stop being finite or its images become all alike.
+
+    A state is good if all metrics and weights are finite at the end of an epoch and, where the
+    model reports `diversity` (as `R3GAN` does), it is not below `min_diversity`. The last good
+    state of weights, optimizer and counters is kept in memory. After a breakdown the training
+    goes on from it with other random numbers, and a warning says so; nothing else is changed.
+
+    Args:
+        max_rollbacks: Breakdowns of one `fit` that are put up with; the next one ends it.
+        min_diversity: Spread of drawn images as a share of the spread of real ones, below which
+            the generator has collapsed.
+        every: Steps between looks at the metrics within an epoch.
+
+    Raises:
+        ValueError: If a number is out of its range.
+
+    Examples:
+        >>> import numpy as np
+        >>> import synthray as sr
+        >>> gan = sr.DCGAN((16, 16, 1), width=0.125)
+        >>> guard = sr.TrainingGuard(max_rollbacks=1)
+        >>> _ = gan.fit(np.zeros((4, 16, 16, 1), "uint8"), verbose=0, callbacks=[guard])
+        >>> guard.rollbacks
+        0
+    """
+
+    def __init__(
+        self, *, max_rollbacks: int = 3, min_diversity: float = 0.02, every: int = 20
+    ) -> None:
+        super().__init__()
+        if max_rollbacks < 0 or every < 1 or not 0 <= min_diversity < 1:
+            raise ValueError(
+                "Expected max_rollbacks >= 0, every >= 1 and min_diversity from 0 to below 1, got "
+                f"{max_rollbacks}, {every} and {min_diversity}."
+            )
+        self.rollbacks = 0
+        self._max_rollbacks = max_rollbacks
+        self._min_diversity = min_diversity
+        self._every = every
+        self._good: list[NDArray[Any]] = []
+        self._good_steps = 0
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Forget other trainings."""
+        self.rollbacks = 0
+        self._good = []
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Keep the state that training begins with."""
+        if self._good:
+            return
+        # Not in on_train_begin, where other callbacks restore a backup. Some backends make the
+        # optimizer's variables at the first step only.
+        if not self.model.optimizer.built:
+            self.model.optimizer.build(self.model.trainable_variables)
+        self._keep()
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Look at the metrics now and then."""
+        if (batch + 1) % self._every == 0 and not _all_finite(logs):
+            self._roll_back("The losses are not finite")
+            self.model.reset_metrics()
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Look at metrics and weights; keep the state if it is good."""
+        diversity = float((logs or {}).get("diversity", 1.0))
+        if not _all_finite(logs):
+            self._roll_back("The losses are not finite")
+        elif diversity < self._min_diversity:
+            self._roll_back(
+                f"The generator has collapsed: its images vary {diversity:.1%} as much as the "
+                "real ones"
+            )
+        elif not all(np.isfinite(v.numpy()).all() for v in self.model.weights):
+            self._roll_back("Weights are not finite")
+        else:
+            self._keep()
+
+    def _keep(self) -> None:
+        # Copies: JAX reuses the buffers of a training step.
+        self._good = [np.array(v.numpy()) for v in self._variables()]
+        self._good_steps = self._steps()
+
+    def _roll_back(self, what: str) -> None:
+        if hasattr(self.model, "jax_state_sync"):
+            self.model.jax_state_sync()  # within an epoch JAX keeps the state elsewhere
+        when = self._steps()
+        for variable, value in zip(self._variables(), self._good, strict=True):
+            variable.assign(value)
+        self.rollbacks += 1
+        state = f"the state after {self._good_steps:,} steps"
+        if self.rollbacks > self._max_rollbacks:
+            raise RuntimeError(
+                f"{what}, after {when:,} steps; breakdown {self.rollbacks} of this training, "
+                f"which therefore ends. The model holds {state}. Lower the learning rate "
+                "(gan.compile(keras.optimizers.Adam(rate, beta_1=0.0, beta_2=0.99))), raise gamma "
+                "of an R3GAN, take a larger batch, leave out mixed_float16, and see whether the "
+                "images hold what they should."
+            )
+        warnings.warn(
+            f"{what}, after {when:,} steps. Back to {state}, with other random numbers (rollback "
+            f"{self.rollbacks} of at most {self._max_rollbacks}).",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+
+    def _steps(self) -> int:
+        return int(self.model.optimizer.iterations.numpy())
+
+    def _variables(self) -> list[Any]:
+        # Not the seeds: with the same numbers the same breakdown would follow.
+        return [*self.model.weights, *self.model.optimizer.variables]
+
+
+def _all_finite(logs: Mapping[str, Any] | None) -> bool:
+    return all(np.isfinite(float(value)) for value in (logs or {}).values())
