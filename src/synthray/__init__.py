@@ -29,6 +29,7 @@ from synthray.generators.dcgan import DCGAN
 from synthray.generators.gan import GAN
 from synthray.generators.guard import TrainingGuard
 from synthray.generators.r3gan import R3GAN
+from synthray.generators.sample_monitor import SampleMonitor
 
 __all__ = [
     "ARMS",
@@ -50,6 +51,7 @@ __all__ = [
     "Phase",
     "RandomAffine",
     "SampleGrid",
+    "SampleMonitor",
     "SampleReport",
     "SampleScores",
     "Scores",

@@ -88,16 +88,21 @@ class Checkpoint:
         gan = load_generator(self._folder / state["file"], state["sha256"])
         return gan, state["history"], int(state["epochs"])
 
-    def callback(self, history: Mapping[str, list[float]]) -> keras.callbacks.Callback:
-        """Return the Keras callback that writes the state after every epoch."""
-        return _WriteCheckpoint(self, {k: list(v) for k, v in history.items()})
+    def callbacks(
+        self, history: Mapping[str, list[float]], given: list[Any]
+    ) -> list[keras.callbacks.Callback]:
+        """Return the user's callbacks and behind them that which writes what they left."""
+        kept = {k: list(v) for k, v in history.items()}
+        return [*given, _WriteCheckpoint(self, kept, at_end=bool(given))]
 
-    def write(self, gan: GAN, history: Mapping[str, list[float]], epochs: int) -> None:
-        """Write the state after so many epochs."""
+    def write(
+        self, gan: GAN, history: Mapping[str, list[float]], epochs: int, mark: str = ""
+    ) -> None:
+        """Write the state after so many epochs; `mark` is part of the file's name."""
         if self._folder is None:
             return
         self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._folder / f"epoch{epochs:05d}.keras"
+        path = self._folder / f"epoch{epochs:05d}{mark}.keras"
         gan.save(path)
         write_json(
             self._folder / "state.json",
@@ -115,15 +120,25 @@ class Checkpoint:
 
 
 class _WriteCheckpoint(keras.callbacks.Callback):
-    def __init__(self, checkpoint: Checkpoint, history: dict[str, list[float]]) -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, history: dict[str, list[float]], *, at_end: bool
+    ) -> None:
         super().__init__()
         self._checkpoint = checkpoint
         self._history = history
+        self._at_end = at_end
+        self._epochs = 0
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         for name, value in (logs or {}).items():
             self._history.setdefault(name, []).append(float(value))
-        self._checkpoint.write(self.model, self._history, epoch + 1)
+        self._epochs = epoch + 1
+        self._checkpoint.write(self.model, self._history, self._epochs)
+
+    def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
+        # Callbacks such as SampleMonitor put the best weights back when a training ends.
+        if self._at_end:
+            self._checkpoint.write(self.model, self._history, self._epochs, mark="-end")
 
 
 def steps_to_go(

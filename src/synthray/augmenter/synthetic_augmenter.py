@@ -157,7 +157,7 @@ class SyntheticAugmenter:
                     batch_size=self.batch_size,
                     epochs=self.epochs,
                     initial_epoch=done,
-                    callbacks=[checkpoints[name].callback(history), estimate, *given],
+                    callbacks=[estimate, *checkpoints[name].callbacks(history, given)],
                     verbose=verbose,
                 )
                 history = {k: [*history.get(k, []), *v] for k, v in fitted.history.items()}

@@ -114,7 +114,7 @@ class TranslationAugmenter(SyntheticAugmenter):
                 batch_size=self.batch_size,
                 epochs=self.epochs,
                 initial_epoch=done,
-                callbacks=[checkpoint.callback(history), estimate, *given],
+                callbacks=[estimate, *checkpoint.callbacks(history, given)],
                 verbose=verbose,
             )
             history = {k: [*history.get(k, []), *v] for k, v in fitted.history.items()}
