@@ -11,6 +11,7 @@ PATH is that of FracAtlas or of the chest films (`.npz` with images, labels, cla
 PneumoniaMNIST, or of the folder of the slides' bone set; phantoms need none. Writes
 `benchmarks/results/generators/<set>_<class>_<generator>.json`; `runs/generators/` keeps the trained
 generator and a picture. `--images` takes so many training images, `--arguments` sets the model's.
+`--inner` cuts the training fold once more and leaves the held-out one alone: to choose settings by.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -103,6 +105,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--class", dest="kind", required=True, help="name of the class")
     parser.add_argument("--generator", choices=tuple(BATCH_SIZE), default="R3GAN")
     parser.add_argument("--arguments", type=json.loads, default={}, help="of the model, JSON")
+    parser.add_argument("--rate", type=float, help="learning rate, where not the default")
+    parser.add_argument("--batch-size", type=int, help="where not the usual")
+    parser.add_argument("--inner", action="store_true", help="judge on a part of the training fold")
+    parser.add_argument("--core", type=int, help="the core to stay on, where runs go side by side")
     parser.add_argument("--minutes", type=float, default=40.0, help="of one core")
     parser.add_argument("--images", type=int, help="train on so many images only")
     parser.add_argument("--drawn", type=int, default=2000)
@@ -111,8 +117,12 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=HERE / "results" / "generators")
     parser.add_argument("--workdir", type=Path, default=Path("runs") / "generators")
     args = parser.parse_args(arguments)
+    if args.core is not None:
+        os.sched_setaffinity(0, {args.core})
     one_thread()
     train, held_out = next(load(args.set, args.data).folds(5, seed=0))
+    if args.inner:
+        train, held_out = next(train.folds(5, seed=1))
     train, held_out = train.by_class()[args.kind], held_out.by_class()[args.kind]
     if args.images:
         rows = np.random.default_rng(args.seed).permutation(len(train))[: args.images]
@@ -121,15 +131,18 @@ def main(arguments: list[str] | None = None) -> None:
     def make() -> Any:
         model = getattr(sr, args.generator)(train.image_shape, seed=args.seed, **args.arguments)
         model.compile()
+        if args.rate is not None:
+            model.optimizer.learning_rate = args.rate
+            model.compile(model.optimizer)  # a model notes the rate that its decay begins with
         return model
 
-    batch_size = BATCH_SIZE[args.generator]
+    batch_size = args.batch_size or BATCH_SIZE[args.generator]
     epochs = epochs_for(make, train, batch_size, 60 * args.minutes)
     print(f"{args.generator}: {epochs} epochs of {len(train)} images should take the time.")
     gan, clock = make(), Clock(60 * args.minutes)
     history = gan.fit(train, batch_size=batch_size, epochs=epochs, verbose=2, callbacks=[clock])
     drawn = gan.sample(args.drawn, seed=args.seed)
-    report = sr.evaluate_samples(train, drawn, held_out)
+    report = sr.evaluate_samples(train, drawn, held_out, copies=not args.inner)
     print(report)
     words = [args.set, args.kind, args.generator, args.tag]
     name = "_".join(word for word in words if word).replace(" ", "-").lower()
@@ -137,7 +150,12 @@ def main(arguments: list[str] | None = None) -> None:
     values = {
         "generator": args.generator,
         "config": gan.get_config(),
+        "set": args.set,
+        "class": args.kind,
+        "inner": args.inner,
         "seed": args.seed,
+        "learning_rate": args.rate,
+        "batch_size": batch_size,
         "training_images": len(train),
         "held_out_images": len(held_out),
         "minutes": clock.spent / 60,
@@ -158,7 +176,8 @@ def keep(name: str, folder: Path, gan: Any, drawn: Any, report: sr.SampleReport)
     gan.save(folder / f"{name}.keras")
     grid = tile(drawn[:64], 16)
     Image.fromarray(grid[..., 0] if grid.shape[-1] == 1 else grid).save(folder / f"{name}.png")
-    report.plot_pairs().savefig(folder / f"{name}_pairs.png")
+    if report.pairs:
+        report.plot_pairs().savefig(folder / f"{name}_pairs.png")
 
 
 if __name__ == "__main__":
