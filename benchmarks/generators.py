@@ -1,8 +1,9 @@
 r"""Generators at equal cost: how near they come to held-out images, and what they copy.
 
-One run trains one generator on one class of a leak-free training fold for some minutes of processor
-time (one thread, so that two runs side by side cost what they cost alone), draws images and judges
-them against the fold that was held out:
+One run trains one generator on one class of a leak-free training fold (`CycleGAN`: on both, to
+translate into that class) for some minutes of processor time, on one thread, so that two runs side
+by side cost what they cost alone. It draws images and judges them against the fold that was held
+out:
 
     python benchmarks/generators.py --set fracatlas --data PATH --class fractured \
         --generator R3GAN --minutes 40
@@ -33,7 +34,7 @@ from synthray._plots import tile
 
 HERE = Path(__file__).resolve().parent
 SETS = ("fracatlas", "bone", "chest", "pneumoniamnist", "phantoms")
-BATCH_SIZE = {"R3GAN": 32, "DCGAN": 32}
+BATCH_SIZE = {"R3GAN": 32, "DCGAN": 32, "CycleGAN": 4}
 WARM_UP, MEASURED = 5, 20  # steps
 
 
@@ -90,10 +91,13 @@ class Clock(keras.callbacks.Callback):
 def epochs_for(make: Any, train: sr.ImageDataset, batch_size: int, seconds: float) -> int:
     """Return the epochs that take so long, by a short trial of a model that is thrown away."""
     clock = Clock()
-    few = train.select(np.arange(batch_size * (WARM_UP + MEASURED)) % len(train))
+    steps = WARM_UP + MEASURED
+    parts = [np.flatnonzero(train.labels == label) for label in np.unique(train.labels)]
+    few = train.select(np.concatenate([np.resize(part, batch_size * steps) for part in parts]))
     make().fit(few, batch_size=batch_size, verbose=0, callbacks=[clock])
-    step = clock.spent / MEASURED
-    return max(1, round(seconds / (step * math.ceil(len(train) / batch_size))))
+    step = clock.spent / (clock.steps - WARM_UP)
+    # An epoch passes once over the images, or over the larger of two classes.
+    return max(1, round(seconds / (step * math.ceil(max(map(len, parts)) / batch_size))))
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -123,13 +127,16 @@ def main(arguments: list[str] | None = None) -> None:
     train, held_out = next(load(args.set, args.data).folds(5, seed=0))
     if args.inner:
         train, held_out = next(train.folds(5, seed=1))
-    train, held_out = train.by_class()[args.kind], held_out.by_class()[args.kind]
+    label = train.class_names.index(args.kind)
+    own, held_out = train.by_class()[args.kind], held_out.by_class()[args.kind]
     if args.images:
-        rows = np.random.default_rng(args.seed).permutation(len(train))[: args.images]
-        train = train.select(np.sort(rows))
+        rows = np.random.default_rng(args.seed).permutation(len(own))[: args.images]
+        own = own.select(np.sort(rows))
+    translates = args.generator == "CycleGAN"  # learns from both classes
+    learnt = train if translates else own
 
     def make() -> Any:
-        model = getattr(sr, args.generator)(train.image_shape, seed=args.seed, **args.arguments)
+        model = getattr(sr, args.generator)(own.image_shape, seed=args.seed, **args.arguments)
         model.compile()
         if args.rate is not None:
             model.optimizer.learning_rate = args.rate
@@ -137,12 +144,16 @@ def main(arguments: list[str] | None = None) -> None:
         return model
 
     batch_size = args.batch_size or BATCH_SIZE[args.generator]
-    epochs = epochs_for(make, train, batch_size, 60 * args.minutes)
-    print(f"{args.generator}: {epochs} epochs of {len(train)} images should take the time.")
+    epochs = epochs_for(make, learnt, batch_size, 60 * args.minutes)
+    print(f"{args.generator}: {epochs} epochs of {len(learnt)} images should take the time.")
     gan, clock = make(), Clock(60 * args.minutes)
-    history = gan.fit(train, batch_size=batch_size, epochs=epochs, verbose=2, callbacks=[clock])
-    drawn = gan.sample(args.drawn, seed=args.seed)
-    report = sr.evaluate_samples(train, drawn, held_out, copies=not args.inner)
+    history = gan.fit(learnt, batch_size=batch_size, epochs=epochs, verbose=2, callbacks=[clock])
+    if translates:  # training images of the other class, into this one
+        others = np.random.default_rng(args.seed).permutation(np.flatnonzero(train.labels != label))
+        drawn = gan.translate(train.images[others[: args.drawn]], to=args.kind)
+    else:
+        drawn = gan.sample(args.drawn, seed=args.seed)
+    report = sr.evaluate_samples(own, drawn, held_out, copies=not args.inner)
     print(report)
     words = [args.set, args.kind, args.generator, args.tag]
     name = "_".join(word for word in words if word).replace(" ", "-").lower()
@@ -156,7 +167,7 @@ def main(arguments: list[str] | None = None) -> None:
         "seed": args.seed,
         "learning_rate": args.rate,
         "batch_size": batch_size,
-        "training_images": len(train),
+        "training_images": len(learnt),
         "held_out_images": len(held_out),
         "minutes": clock.spent / 60,
         "epochs_planned": epochs,
