@@ -125,8 +125,8 @@ def sweep(folder: Path) -> str:
         rows.append(f"| {' | '.join(cells)} |")
     note = (
         f"{runs[0]['minutes']:.0f} minutes of one core each. {len(seeds)} runs of the defaults "
-        f"with other seeds have KIDs of {min(kids):.3f} to {max(kids):.3f}: smaller differences than "
-        "that tell nothing."
+        f"with other seeds have KIDs of {min(kids):.3f} to {max(kids):.3f}: smaller differences "
+        "than that tell nothing."
     )
     return "\n".join([*rows, "", note])
 

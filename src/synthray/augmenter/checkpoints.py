@@ -55,7 +55,7 @@ class Checkpoint:
             return
         self._settings = {
             "class_name": class_name,
-            "images_sha256": hashlib.sha256(data.images.tobytes()).hexdigest(),
+            "images_sha256": _images_digest(data),
             "image_shape": list(data.image_shape),
             "batch_size": batch_size,
             "random_state": random_state,
@@ -117,6 +117,13 @@ class Checkpoint:
         for old in self._folder.glob("epoch*.keras"):
             if old != path:
                 old.unlink()
+
+
+def _images_digest(data: ImageDataset) -> str:
+    found = hashlib.sha256(data.images.tobytes())
+    if len(np.unique(data.labels)) > 1:  # a model of several classes: which image is of which
+        found.update(data.labels.tobytes())
+    return found.hexdigest()
 
 
 class _WriteCheckpoint(keras.callbacks.Callback):

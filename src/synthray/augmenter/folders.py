@@ -26,8 +26,12 @@ def save_augmenter(augmenter: Any, folder: str | PathLike[str]) -> None:
     if folder.exists() and any(folder.iterdir()):
         _read_manifest(folder, _SAVED)  # only an earlier save is written over
     folder.mkdir(parents=True, exist_ok=True)
-    entries = {}
+    entries: dict[str, dict[str, str]] = {}
     for name, gan in augmenter.generators_.items():
+        same = [k for k in entries if augmenter.generators_[k] is gan]
+        if same:  # one model of several classes
+            entries[name] = entries[same[0]]
+            continue
         part = folder / f"part-{slug(name)}.keras"
         gan.save(part)
         path = folder / f"{slug(name)}.keras"
@@ -54,6 +58,7 @@ def save_augmenter(augmenter: Any, folder: str | PathLike[str]) -> None:
                 "epochs": augmenter.epochs,
                 "batch_size": augmenter.batch_size,
                 "random_state": augmenter.random_state,
+                "conditional": augmenter.conditional,
             },
             "versions": {
                 "synthray": __version__,
@@ -68,10 +73,14 @@ def load_augmenter(folder: str | PathLike[str]) -> tuple[dict[str, Any], dict[st
     """Return the manifest and the generators of a saved folder."""
     folder = Path(folder)
     manifest = _read_manifest(folder, _SAVED)
-    generators = {}
+    generators: dict[str, GAN] = {}
+    loaded: dict[str, GAN] = {}
     for name in manifest["class_names"]:
         entry = manifest["generators"][name]
-        generators[name] = load_generator(folder / Path(entry["file"]).name, entry["sha256"])
+        file = Path(entry["file"]).name
+        if file not in loaded:
+            loaded[file] = load_generator(folder / file, entry["sha256"])
+        generators[name] = loaded[file]
     return manifest, generators
 
 

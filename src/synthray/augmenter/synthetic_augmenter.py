@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from os import PathLike
 from typing import Any, Literal, Self
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from synthray._seeds import resolve_seed, spawn_seeds
+from synthray._seeds import resolve_seed
 from synthray._value_range import ValueRange
-from synthray.augmenter import folders, mixing, resampling
+from synthray.augmenter import folders, mixing, parts, resampling
 from synthray.augmenter.checkpoints import (
     Checkpoint,
     fingerprint_of,
     fitted_attributes,
     steps_to_go,
 )
-from synthray.augmenter.filtering import Filter, draw_filtered
+from synthray.augmenter.drawing import Drawing
+from synthray.augmenter.filtering import Filter
 from synthray.augmenter.progress import CostEstimate
 from synthray.datasets.image_dataset import ImageDataset
 from synthray.generators.dcgan import DCGAN
@@ -29,7 +29,7 @@ from synthray.generators.gan import GAN
 SamplingStrategy = Literal["auto", "minority"] | float | Mapping[Any, int]
 
 
-class SyntheticAugmenter:
+class SyntheticAugmenter(Drawing):
     """Trains one generator a class of an image set, and adds their images to training data.
 
     Follows two conventions: imbalanced-learn (`fit`, `fit_resample`, `sampling_strategy`, fitted
@@ -47,6 +47,9 @@ class SyntheticAugmenter:
         epochs: Passes of each generator over the images of its class.
         batch_size: Images a training step.
         random_state: Seed of everything: weights, order, latents. `None` for others each time.
+        conditional: Whether one class-conditional model learns all classes, rather than one model
+            each; the generator must take `num_classes=`, as `R3GAN` does. `"auto"` does so where
+            it can and the smallest class has fewer than 1,000 images.
         filter: Called with drawn images and the training images, two `ImageDataset`s, returns those
             to keep: [`filter_samples`][synthray.filter_samples], a `functools.partial` of it, or a
             function of yours that returns an `ImageDataset`. Others are drawn in place of those
@@ -55,7 +58,7 @@ class SyntheticAugmenter:
     Attributes:
         class_names_: Names of the classes, in label order.
         classes_: Label values in the user's own terms, in the same order.
-        generators_: One trained `GAN` a class, by name.
+        generators_: One trained `GAN` a class, by name; the same for all where conditional.
         histories_: Training metrics of each class: name to list of values an epoch.
         image_shape_: Height, width, channels.
         n_train_: Number of training images a class, by name.
@@ -72,8 +75,6 @@ class SyntheticAugmenter:
         ImageDataset(5 images of 16x16x1: 2 intact, 3 fractured; 5 groups, 5 synthetic)
     """
 
-    sources_: ImageDataset
-
     def __init__(
         self,
         generator: Callable[..., GAN] = DCGAN,
@@ -82,6 +83,7 @@ class SyntheticAugmenter:
         epochs: int = 100,
         batch_size: int = 32,
         random_state: int | None = None,
+        conditional: parts.Conditional = False,
         filter: Filter | None = None,
     ) -> None:
         self.generator = generator
@@ -89,6 +91,7 @@ class SyntheticAugmenter:
         self.epochs = epochs
         self.batch_size = batch_size
         self.random_state = random_state
+        self.conditional = conditional
         self.filter = filter
 
     def fit(
@@ -109,7 +112,8 @@ class SyntheticAugmenter:
             workdir: Folder for a checkpoint of each generator after every epoch. A fit that was
                 killed, called again with the same folder and data, continues where it was and
                 ends with the same weights; with more `epochs` it trains on.
-            callbacks: Called with a class name, returns Keras callbacks for its generator.
+            callbacks: Called with a class name, returns Keras callbacks for its generator; called
+                with `"all classes"` where conditional.
             verbose: As in Keras `fit`.
 
         Raises:
@@ -129,23 +133,24 @@ class SyntheticAugmenter:
                 f"{int(data.synthetic.sum())} of {len(data)} images are synthetic. Fit on real "
                 "images: data.select(~data.synthetic)."
             )
-        seeds = spawn_seeds(resolve_seed(self.random_state), data.num_classes)
-        generators = {
-            name: self.generator(image_shape=data.image_shape, seed=seed)
-            for name, seed in zip(data.class_names, seeds, strict=True)
-        }
+        shared = parts.is_conditional(self.conditional, self.generator, data.class_counts)
+        of_part = parts.parts_of(data, shared)
+        generators = parts.make_generators(
+            self.generator, data, shared, resolve_seed(self.random_state)
+        )
         histories = {}
         checkpoints = {
             name: Checkpoint(
                 workdir, name, part, self.batch_size, self.random_state, generators[name]
             )
-            for name, part in data.by_class().items()
+            for name, part in of_part.items()
         }
         states = {name: checkpoint.restore() for name, checkpoint in checkpoints.items()}
-        steps = steps_to_go(states, data.class_counts, self.epochs, self.batch_size)
+        sizes = {name: len(part) for name, part in of_part.items()}
+        steps = steps_to_go(states, sizes, self.epochs, self.batch_size)
         what = f"Training {len(states)} generators, {steps:,} steps of {self.batch_size} images"
         estimate = CostEstimate(steps, what, verbose=verbose)
-        for name, part in data.by_class().items():
+        for name, part in of_part.items():
             restored, history, done = states.pop(name)
             if restored is not None:
                 generators[name] = restored
@@ -167,72 +172,12 @@ class SyntheticAugmenter:
         self.classes_ = classes
         self.image_shape_ = data.image_shape
         self.n_train_ = data.class_counts
-        self.generators_ = generators
-        self.histories_ = histories
+        names = {name: parts.ALL_CLASSES if shared else name for name in data.class_names}
+        self.generators_ = {name: generators[part] for name, part in names.items()}
+        self.histories_ = {name: histories[part] for name, part in names.items()}
         if self.filter is not None:
             self.sources_ = data
         return self
-
-    def use_sources(self, data: ImageDataset) -> Self:
-        """Set the training images that a filter looks at, after `load`: a saved folder holds none.
-
-        Args:
-            data: The training images, of the classes that the augmenter was fitted on.
-
-        Raises:
-            ValueError: If classes or shape differ.
-        """
-        found = (data.class_names, data.image_shape)
-        expected = (self._fitted().class_names_, tuple(self.image_shape_))
-        if found != expected:
-            raise ValueError(f"Expected classes and shape {expected}, got {found}.")
-        self.sources_ = data
-        return self
-
-    def sample(
-        self, n: int | Mapping[Any, int], *, seed: int | None = None, batch_size: int = 64
-    ) -> ImageDataset:
-        """Draw labelled images.
-
-        Args:
-            n: Images in all, shared out as the classes were in training; or a number for each
-                class, by class name or label.
-            seed: Equal seeds give equal images; `None` for others at each call.
-            batch_size: Images drawn at once.
-
-        Returns:
-            A data set in class order whose `synthetic` is all true. Where there is a filter, the
-            provenance says how many were drawn and kept, and the reasons against the others.
-
-        Raises:
-            RuntimeError: If the filter keeps next to nothing.
-        """
-        counts = self._counts(n)
-        images = np.empty((sum(counts.values()), *self._fitted().image_shape_), np.uint8)
-        start = 0
-        tally: dict[str, dict[str, int]] = {}
-        for _, batch in self._draw(counts, seed, batch_size, tally):
-            images[start : start + len(batch)] = batch
-            start += len(batch)
-        labels = np.repeat(np.arange(len(counts)), list(counts.values()))
-        return ImageDataset.from_arrays(
-            images,
-            labels,
-            class_names=self.class_names_,
-            synthetic=True,
-            provenance={
-                "source": "synthray.SyntheticAugmenter",
-                "generator": {k: type(gan).__name__ for k, gan in self.generators_.items()},
-                "seed": seed,
-                **({"filter": tally} if tally else {}),
-            },
-        )
-
-    def sample_batches(
-        self, n: int | Mapping[Any, int], *, seed: int | None = None, batch_size: int = 64
-    ) -> Iterator[tuple[str, NDArray[np.uint8]]]:
-        """Yield `(class name, images)` batches of what `sample` draws, in bounded memory."""
-        yield from self._draw(self._counts(n), seed, batch_size)
 
     def fit_resample(
         self, X: Any, y: ArrayLike | None = None, *, seed: int | None = None, **fit_arguments: Any
@@ -407,29 +352,6 @@ class SyntheticAugmenter:
         """
         return fingerprint_of(self, image_shape)
 
-    def sample_to_folder(
-        self,
-        path: str | PathLike[str],
-        n: int | Mapping[Any, int],
-        *,
-        seed: int | None = None,
-        batch_size: int = 64,
-        verbose: Any = "auto",
-    ) -> None:
-        """Draw PNG files, a subfolder a class, with a manifest that marks them synthetic.
-
-        Args:
-            path: A new or empty folder: drawn images never mix with others.
-            n: As for `sample`.
-            seed: As for `sample`.
-            batch_size: Images drawn at once; memory does not grow with `n`.
-            verbose: 0 for no progress bar.
-
-        Raises:
-            ValueError: If the folder is not empty.
-        """
-        folders.write_folder(self, path, self._counts(n), seed, batch_size, verbose)
-
     def _use(
         self,
         dataset: Any,
@@ -454,44 +376,3 @@ class SyntheticAugmenter:
         return mixing.use(
             dataset, draw, self.classes_, value_range=value_range, seed=seed, keep_real=keep_real
         )
-
-    def _fitted(self) -> Self:
-        if not hasattr(self, "generators_"):
-            raise RuntimeError(
-                "This SyntheticAugmenter has not been fitted. Call fit(train) first, or "
-                "SyntheticAugmenter.load(folder)."
-            )
-        return self
-
-    def _draw(
-        self,
-        counts: Mapping[str, int],
-        seed: int | None,
-        batch_size: int,
-        tally: dict[str, dict[str, int]] | None = None,
-    ) -> Iterator[tuple[str, NDArray[np.uint8]]]:
-        seeds = spawn_seeds(resolve_seed(seed), len(counts))
-        if self.filter is None:
-            for (name, count), class_seed in zip(counts.items(), seeds, strict=True):
-                gan = self.generators_[name]
-                for batch in gan.sample_batches(count, seed=class_seed, batch_size=batch_size):
-                    yield name, batch
-            return
-        if not hasattr(self, "sources_"):
-            raise RuntimeError(
-                "The filter looks at the training images, which a saved folder does not hold. Give "
-                "them: augmenter.use_sources(train)."
-            )
-
-        def draw(name: str, count: int, class_seed: int) -> NDArray[np.uint8]:
-            return self.generators_[name].sample(count, seed=class_seed, batch_size=batch_size)
-
-        for name, kept in draw_filtered(draw, counts, self.filter, self.sources_, seeds, tally):
-            for start in range(0, len(kept), batch_size):
-                yield name, kept[start : start + batch_size]
-
-    def _counts(self, n: int | Mapping[Any, int]) -> dict[str, int]:
-        self._fitted()
-        if isinstance(n, Mapping):
-            return resampling.counts_by_name(n, self.class_names_, self.classes_)
-        return resampling.share_out(int(n), self.n_train_)

@@ -58,6 +58,8 @@ class TranslationAugmenter(SyntheticAugmenter):
                 "A translated image has to resemble its source, so TranslationAugmenter takes no "
                 "filter. Filter what it draws: filter_samples(drawn, train, copies=False)."
             )
+        if arguments.get("conditional"):
+            raise ValueError("TranslationAugmenter trains one model on both classes in any case.")
         super().__init__(generator, batch_size=batch_size, **arguments)
 
     def fit(
