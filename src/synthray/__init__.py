@@ -30,6 +30,7 @@ from synthray.generators.gan import GAN
 from synthray.generators.guard import TrainingGuard
 from synthray.generators.r3gan import R3GAN
 from synthray.generators.sample_monitor import SampleMonitor
+from synthray.generators.snapshots import Snapshots
 
 __all__ = [
     "ARMS",
@@ -56,6 +57,7 @@ __all__ = [
     "SampleScores",
     "Scores",
     "SkippedFile",
+    "Snapshots",
     "Statistics",
     "SyntheticAugmenter",
     "TrainingGuard",

@@ -1,0 +1,63 @@
+"""The picture of real and drawn images side by side, from what `benchmarks/generators.py` kept.
+
+    python benchmarks/pictures.py --set fracatlas --data PATH --class fractured
+
+Real images are those that were held out. The first images of a fixed seed are shown, none chosen.
+Writes `docs/assets/generators_<set>.png` and, where pairs were kept, copies the closest ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from generators import SETS, load
+from synthray._plots import class_rows
+
+ASSETS = Path(__file__).resolve().parents[1] / "docs" / "assets"
+GENERATORS = ("DCGAN", "R3GAN", "CycleGAN")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--set", choices=SETS, required=True)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--class", dest="kind", required=True)
+    parser.add_argument("--runs", type=Path, default=Path("runs") / "generators")
+    parser.add_argument("--columns", type=int, default=10)
+    args = parser.parse_args()
+    train, held_out = next(load(args.set, args.data).folds(5, seed=0))
+    n, kind = 2 * args.columns, args.kind.replace(" ", "-")
+    rng = np.random.default_rng(0)
+    own = held_out.by_class()[args.kind].images
+    rows = {"real, held out": own[rng.permutation(len(own))[:n]]}
+    label = train.class_names.index(args.kind)
+    others = train.images[rng.permutation(np.flatnonzero(train.labels != label))[:n]]
+    for generator in GENERATORS:
+        name = f"{args.set}_{kind}_{generator}".lower()
+        if not (args.runs / f"{name}.keras").is_file():
+            print(f"{generator} is left out: {name}.keras is not in {args.runs.name}/.")
+            continue
+        gan = keras.saving.load_model(args.runs / f"{name}.keras")
+        translated = generator == "CycleGAN"
+        drawn = gan.translate(others, to=args.kind) if translated else gan.sample(n, seed=0)
+        rows[f"{generator}, of real ones of the other class" if translated else generator] = drawn
+        pairs = args.runs / f"{name}_pairs.png"
+        if pairs.is_file():
+            shutil.copy(pairs, ASSETS / f"pairs_{args.set}_{generator.lower()}.png")
+    lines = {}
+    for place, (name, images) in enumerate(rows.items()):
+        lines[name] = images[: args.columns]
+        lines[" " * (place + 1)] = images[args.columns :]  # a second line, without a name
+    class_rows(lines, args.columns).savefig(ASSETS / f"generators_{args.set}.png", dpi=110)
+    print(f"wrote generators_{args.set}.png: {', '.join(rows)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""Snapshots: images of earlier states of a generator."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import synthray as sr
+from synthray._seeds import spawn_seeds
+from toys import bars
+
+
+class Drawn(keras.callbacks.Callback):
+    """What each state draws with the seeds that it will be given."""
+
+    def __init__(self, shares: list[int], seed: int) -> None:
+        super().__init__()
+        self.plans = list(zip(shares, spawn_seeds(seed, len(shares)), strict=True))
+        self.images: list[Any] = []
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        gan: Any = self.model
+        self.images.append([gan.sample(n, seed=s, batch_size=2) for n, s in self.plans])
+
+
+def test_draws_from_the_states_it_kept() -> None:
+    gan = sr.R3GAN((8, 8, 1), latent_dim=4, width=0.125, seed=0, ema_images=0)
+    gan.compile(run_eagerly=True)
+    snapshots, drawn = sr.Snapshots(keep=3, every=2), Drawn([2, 2, 3], seed=5)
+    gan.fit(bars(8, size=8), epochs=8, batch_size=4, verbose=0, callbacks=[snapshots, drawn])
+    assert snapshots.epochs == [4, 6, 8]
+    expected = [drawn.images[epoch - 1][place] for place, epoch in enumerate([4, 6, 8])]
+    before = gan.sample(3, seed=1)
+    found = snapshots.sample(7, seed=5, batch_size=2)
+    np.testing.assert_array_equal(found, np.concatenate(expected))
+    assert not np.array_equal(drawn.images[3][0], drawn.images[7][0])  # they do differ
+    sizes = []
+    for batch in snapshots.sample_batches(7, seed=5, batch_size=2):
+        sizes.append(len(batch))
+        np.testing.assert_array_equal(gan.sample(3, seed=1), before)  # in between, and after
+    assert sizes == [2, 2, 2, 1]
+    assert snapshots.sample(0, seed=0).shape == (0, 8, 8, 1)
+    gan.fit(bars(8, size=8), epochs=1, batch_size=4, verbose=0, callbacks=[snapshots])
+    assert snapshots.epochs == []  # forgot the other training; epoch 1 is not due
+
+
+def test_mistakes_are_explained() -> None:
+    with pytest.raises(ValueError, match="keep and every must be 1 or more"):
+        sr.Snapshots(keep=0)
+    with pytest.raises(RuntimeError, match="No state has been kept"):
+        sr.Snapshots().sample(3)
