@@ -10,11 +10,11 @@ import numpy as np
 from keras import ops
 from numpy.typing import ArrayLike, NDArray
 
-from synthray._backend import resolve_jit_compile
-from synthray._seed_state import SeededModel, with_callback
+from synthray._seed_state import with_callback
 from synthray._seeds import resolve_seed, spawn_seeds
 from synthray.datasets.image_dataset import ImageDataset
 from synthray.generators._inputs import check_image_shape
+from synthray.generators._one_pass import OnePassModel
 from synthray.generators._translation_data import PairedBatches, StepOrder, to_pixels, two_classes
 from synthray.generators._translation_networks import patch_discriminator, residual_translator
 
@@ -22,7 +22,7 @@ _BATCH_SIZE = 4
 
 
 @keras.saving.register_keras_serializable(package="synthray")
-class CycleGAN(SeededModel):
+class CycleGAN(OnePassModel):
     """Translates images of one class into the other and back (Zhu et al. 2017, arXiv 1703.10593).
 
     Two translators, G from class 0 to class 1 and F back, and two discriminators, one a class,
@@ -69,6 +69,8 @@ class CycleGAN(SeededModel):
         >>> model.translate(data.images[:3], to="intact").shape
         (3, 16, 16, 1)
     """
+
+    LOSS_ADVICE = "Their weights are the arguments cycle_weight and identity_weight."
 
     def __init__(
         self,
@@ -195,40 +197,12 @@ class CycleGAN(SeededModel):
             total = total + weights.get(name, 1.0) * value
         return total
 
-    def compile(self, optimizer: Any = None, **kwargs: Any) -> None:
-        """Set the optimizer for all four networks.
-
-        Args:
-            optimizer: A Keras optimizer or its name; by default that of `default_optimizer`.
-            **kwargs: `jit_compile`, `steps_per_execution`, `run_eagerly`, `auto_scale_loss` as in
-                Keras. `jit_compile="auto"` leaves XLA off on TensorFlow without a GPU, where it
-                is slower.
-
-        Raises:
-            ValueError: If a `loss` is given: the model has its own.
-        """
-        if kwargs.pop("loss", None) is not None:
-            raise ValueError(
-                "CycleGAN has its own losses; compile() takes no loss. Their weights are the "
-                "arguments cycle_weight and identity_weight."
-            )
-        kwargs["jit_compile"] = resolve_jit_compile(kwargs.get("jit_compile", "auto"))
-        super().compile(optimizer=optimizer or self.default_optimizer(), **kwargs)
-        # Or else TensorFlow, which meets new variables in the first step, compiles it twice.
-        self.optimizer.build(self.trainable_variables)
-
     def default_optimizer(self) -> keras.Optimizer:
         """Return the optimizer that `compile()` takes when it is given none.
 
         The paper's Adam with a higher rate than its 2e-4, for networks a tenth of its size.
         """
         return keras.optimizers.Adam(7e-4, beta_1=0.5)
-
-    def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compile a reloaded model as it was, optimizer variables included."""
-        config = keras.saving.deserialize_keras_object(config)
-        keep = ("optimizer", "steps_per_execution", "jit_compile", "run_eagerly")
-        self.compile(**{key: config[key] for key in keep if config.get(key) is not None})
 
     def fit(
         self,

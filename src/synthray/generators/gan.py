@@ -8,16 +8,16 @@ import keras
 import numpy as np
 from keras import ops
 
-from synthray._backend import resolve_jit_compile
-from synthray._seed_state import OrderByStep, SeededModel, with_callback
+from synthray._seed_state import OrderByStep, with_callback
 from synthray._seeds import resolve_seed
 from synthray.generators._inputs import TrainingImages, prepare_images
+from synthray.generators._one_pass import OnePassModel
 from synthray.generators._sampling import Sampler
 
 Logits = dict[str, Any]
 
 
-class GAN(Sampler, SeededModel):
+class GAN(Sampler, OnePassModel):
     """A generator and a discriminator, trained as one model with one loss and one optimizer.
 
     One forward pass draws the fakes once. The discriminator sees them behind `stop_gradient`; the
@@ -36,6 +36,8 @@ class GAN(Sampler, SeededModel):
         seed: Seed of the latents and of the order of the images; `None` draws one.
         **kwargs: Passed to `keras.Model`.
     """
+
+    LOSS_ADVICE = "For another loss, subclass it and override losses_from_logits."
 
     def __init__(
         self,
@@ -149,39 +151,6 @@ class GAN(Sampler, SeededModel):
         self._d_loss_tracker.update_state(d_loss)
         self._g_loss_tracker.update_state(g_loss)
         return d_loss + g_loss
-
-    def compile(self, optimizer: Any = None, **kwargs: Any) -> None:
-        """Set the optimizer for both networks.
-
-        Args:
-            optimizer: A Keras optimizer or its name; by default
-                [`default_optimizer`][synthray.generators.gan.GAN.default_optimizer].
-            **kwargs: `jit_compile`, `steps_per_execution`, `run_eagerly`, `auto_scale_loss` as in
-                Keras. `jit_compile="auto"` leaves XLA off on TensorFlow without a GPU, where it
-                is slower.
-
-        Raises:
-            ValueError: If a `loss` is given: the model has its own.
-        """
-        if kwargs.pop("loss", None) is not None:
-            raise ValueError(
-                f"{type(self).__name__} has its own losses; compile() takes no loss. For another "
-                "loss, subclass it and override losses_from_logits."
-            )
-        kwargs["jit_compile"] = resolve_jit_compile(kwargs.get("jit_compile", "auto"))
-        super().compile(optimizer=optimizer or self.default_optimizer(), **kwargs)
-        # TensorFlow traces the step twice if the first step makes variables.
-        self.optimizer.build(self.trainable_variables)
-
-    def default_optimizer(self) -> keras.Optimizer:
-        """Return the optimizer that `compile()` takes when it is given none."""
-        return keras.optimizers.Adam(1e-4)
-
-    def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compile a reloaded model as it was, optimizer variables included."""
-        config = keras.saving.deserialize_keras_object(config)
-        keep = ("optimizer", "steps_per_execution", "jit_compile", "run_eagerly")
-        self.compile(**{key: config[key] for key in keep if config.get(key) is not None})
 
     def fit(
         self,

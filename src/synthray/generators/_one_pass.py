@@ -1,0 +1,48 @@
+"""What all generators share: one forward pass, one loss of their own, one optimizer."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import keras
+
+from synthray._backend import resolve_jit_compile
+from synthray._seed_state import SeededModel
+
+
+class OnePassModel(SeededModel):
+    """Several networks that the stock `fit` trains as one, by the sum of their losses."""
+
+    LOSS_ADVICE: ClassVar[str] = ""
+
+    def compile(self, optimizer: Any = None, **kwargs: Any) -> None:
+        """Set the optimizer for all networks.
+
+        Args:
+            optimizer: A Keras optimizer or its name; by default that of `default_optimizer`.
+            **kwargs: `jit_compile`, `steps_per_execution`, `run_eagerly`, `auto_scale_loss` as in
+                Keras. `jit_compile="auto"` leaves XLA off on TensorFlow without a GPU, where it
+                is slower.
+
+        Raises:
+            ValueError: If a `loss` is given: the model has its own.
+        """
+        if kwargs.pop("loss", None) is not None:
+            raise ValueError(
+                f"{type(self).__name__} has its own losses; compile() takes no loss. "
+                f"{self.LOSS_ADVICE}"
+            )
+        kwargs["jit_compile"] = resolve_jit_compile(kwargs.get("jit_compile", "auto"))
+        super().compile(optimizer=optimizer or self.default_optimizer(), **kwargs)
+        # TensorFlow traces the step twice if the first step makes variables.
+        self.optimizer.build(self.trainable_variables)
+
+    def default_optimizer(self) -> keras.Optimizer:
+        """Return the optimizer that `compile()` takes when it is given none."""
+        return keras.optimizers.Adam(1e-4)
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compile a reloaded model as it was, optimizer variables included."""
+        config = keras.saving.deserialize_keras_object(config)
+        keep = ("optimizer", "steps_per_execution", "jit_compile", "run_eagerly")
+        self.compile(**{key: config[key] for key in keep if config.get(key) is not None})
