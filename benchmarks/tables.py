@@ -19,6 +19,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import generator_tables
+
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 SLIDES = {"original": 92, "augmented": 87, "synthetic": 91, "warm_start": 93}
@@ -215,6 +217,7 @@ def mean(runs: list[dict[str, Any]], score: str, scale: float, digits: int) -> s
 
 
 TABLES: dict[str, Callable[[], str]] = {
+    "generators": functools.partial(generator_tables.generators, RESULTS / "generators"),
     "bone": bone,
     "leak": leak,
     "grouped_bone": functools.partial(grouped, "bone"),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+import synthray as sr
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -23,7 +26,7 @@ def test_tables_are_what_the_raw_results_give() -> None:
 
 
 def test_raw_results_say_what_made_them() -> None:
-    files = sorted((ROOT / "benchmarks" / "results").glob("*.json"))
+    files = sorted((ROOT / "benchmarks" / "results").rglob("*.json"))
     assert files
     for file in files:
         raw = json.loads(file.read_text())
@@ -41,3 +44,29 @@ def test_the_leak_of_the_official_split(shared_data: Path, tmp_path: Path) -> No
     assert found == recorded
     assert found["unreadable_files"] == 18
     assert found["nearest_neighbour_accuracy"] == pytest.approx(0.986, abs=0.003)
+
+
+def test_generators_are_trained_judged_and_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    generators = importlib.import_module("generators")
+    generator_tables = importlib.import_module("generator_tables")
+    small = sr.make_phantoms(280, image_shape=(32, 32, 1), seed=0)
+    monkeypatch.setattr(generators, "load", lambda name, path: small)
+    monkeypatch.setattr(generators, "one_thread", lambda: None)  # for good, in this process
+    monkeypatch.setattr(generators, "MEASURED", 2)
+    monkeypatch.setattr(sys, "argv", ["generators.py"])
+    words = ["--set", "phantoms", "--class", "intact", "--minutes", "0.01", "--drawn", "24"]
+    words += ["--arguments", '{"width": 0.125}', "--rate", "0.001", "--batch-size", "8"]
+    words += ["--out", str(tmp_path), "--workdir", str(tmp_path / "runs")]
+    generators.main([*words, "--images", "40"])
+    raw = json.loads((tmp_path / "phantoms_intact_r3gan.json").read_text())["values"]
+    assert raw["images_seen"] == 8 * raw["steps"] > 0
+    assert raw["learning_rate"] == 0.001
+    assert raw["training_images"] == 40
+    assert (tmp_path / "runs" / "phantoms_intact_r3gan_pairs.png").is_file()
+    assert "held-out real ones" in capsys.readouterr().out
+    table = generator_tables.generators(tmp_path)
+    kid = raw["report"]["scores"]["drawn"]["kid"]
+    assert f"| phantoms, intact | `R3GAN` | {raw['images_seen']:,} | {kid:.3f} [" in table
