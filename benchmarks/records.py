@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
 import sys
 from collections.abc import Mapping
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,20 @@ def record(script: str, values: Mapping[str, Any]) -> dict[str, Any]:
         "versions": {
             "python": platform.python_version(),
             "backend": keras.backend.backend(),
-            **{name: version(name) for name in ("keras", "numpy", "scikit-learn", "tensorflow")},
+            **versions("keras", "numpy", "scikit-learn", "tensorflow", "jax", "torch"),
         },
         "machine": {"processor": platform.machine(), "cpus": os.cpu_count()},
         "values": _without_folders(values),
     }
+
+
+def versions(*names: str) -> dict[str, str]:
+    """Return the versions of those that are installed."""
+    found = {}
+    for name in names:
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def _without_folders(value: Any, key: str = "") -> Any:
