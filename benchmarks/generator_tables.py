@@ -67,6 +67,30 @@ def generators(folder: Path) -> str:
     return "\n".join([*rows, "", *lines, "", note])
 
 
+def few(folder: Path) -> str:
+    """Return the table of a small training set, with augmentation and without."""
+    names = {"few-diffaugment": "with `DiffAugment`", "few-plain": "without"}
+    runs = {run["tag"]: run for run in runs_of(folder) if run["tag"] in names}
+    rows = [
+        "| training | images seen | KID | to augmented | coverage | precision | copies | C_T |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for tag, name in names.items():
+        report = runs[tag]["report"]
+        cells = [
+            name,
+            f"{runs[tag]['images_seen']:,}",
+            *_scores(report["scores"]["drawn"], report["scores"]["augmented"]),
+            *_screen(report["memorization"]),
+        ]
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def _screen(screen: dict[str, Any]) -> list[str]:
+    return [f"{len(screen['copies'])} of {screen['n_drawn']:,}", f"{screen['c_t']:+.1f}"]
+
+
 def _row(title: str, run: Run) -> str:
     drawn, screen = run["report"]["scores"]["drawn"], run["report"]["memorization"]
     cells = [
@@ -74,8 +98,7 @@ def _row(title: str, run: Run) -> str:
         f"`{run['generator']}`",
         f"{run['images_seen']:,}",
         *_scores(drawn, run["report"]["scores"]["augmented"]),
-        f"{len(screen['copies'])} of {screen['n_drawn']:,}",
-        f"{screen['c_t']:+.1f}",
+        *_screen(screen),
     ]
     return f"| {' | '.join(cells)} |"
 
