@@ -52,7 +52,6 @@ def test_fitted_attributes(fitted: sr.SyntheticAugmenter) -> None:
     assert not np.array_equal(upright, lying)
 
 
-@pytest.mark.backend
 def test_each_class_is_drawn_by_its_own_generator() -> None:
     augmenter = sr.SyntheticAugmenter(
         lambda **k: _compiled(tiny(**k), keras.optimizers.Adam(1e-3, beta_1=0.5)),

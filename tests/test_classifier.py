@@ -74,7 +74,6 @@ def test_learns_and_continues_exactly_after_a_reload(tmp_path: Path) -> None:
     np.testing.assert_array_equal(weights(second), weights(whole))
 
 
-@pytest.mark.backend
 def test_softmax_for_more_classes() -> None:
     images = np.repeat(np.asarray([10, 120, 240], "uint8"), 16)[:, None, None, None]
     labels = np.repeat(np.arange(3), 16)

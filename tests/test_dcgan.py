@@ -159,7 +159,6 @@ def test_learns_a_toy_set() -> None:
     assert after > floor
 
 
-@pytest.mark.backend
 def test_a_seed_decides_everything() -> None:
     first, again, other = (small(seed=s) for s in (3, 3, 4))
     for gan in (first, again, other):
