@@ -30,7 +30,7 @@ import numpy as np
 
 import synthray as sr
 from records import record, write
-from synthray._plots import tile
+from synthray._report.images import tile
 
 HERE = Path(__file__).resolve().parent
 SETS = ("fracatlas", "bone", "chest", "pneumoniamnist", "phantoms")

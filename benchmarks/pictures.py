@@ -16,7 +16,7 @@ import keras
 import numpy as np
 
 from generators import SETS, load
-from synthray._plots import class_rows
+from synthray._report.images import class_rows
 
 ASSETS = Path(__file__).resolve().parents[1] / "docs" / "assets"
 GENERATORS = ("DCGAN", "R3GAN", "CycleGAN")

@@ -18,8 +18,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from synthray import SampleReport, evaluate_samples
+from synthray._report import png
 from synthray.comparison.pictures import Pictures
-from synthray.comparison.report import images, words
+from synthray.comparison.report import words
 from synthray.comparison.result import ComparisonResult
 from test_tables_and_plots import make_leak, make_result
 
@@ -101,7 +103,8 @@ SETTINGS: dict[str, Any] = {
 def write(result: ComparisonResult, **arguments: Any) -> str:
     from synthray.comparison.report import page
 
-    return page.render(result, **{"metric": "balanced_accuracy", "baseline": None, **arguments})
+    usual: dict[str, Any] = {"metric": "balanced_accuracy", "baseline": None, "samples": {}}
+    return page.render(result, **usual | arguments)
 
 
 @cache
@@ -335,7 +338,72 @@ def test_large_pictures_and_long_runs_stay_small() -> None:
         pictures=make_pictures(side=300, channels=3),
     )
     assert len(write(result)) < 1_500_000
-    assert images.png(np.zeros((9, 6, 2), np.uint8), 3).startswith("data:image/png;base64,")
+    assert png.png(np.zeros((9, 6, 2), np.uint8), 3).startswith("data:image/png;base64,")
+
+
+@cache
+def make_samples(*, copies: int = 0, looked: bool = True) -> SampleReport:
+    rng = np.random.default_rng(0)
+    train, held_out, drawn = rng.integers(0, 256, (3, 24, 32, 32, 1), np.uint8)
+    drawn[:copies] = train[:copies]
+    return evaluate_samples(train, drawn, held_out, copies=looked)
+
+
+def test_drawn_images_have_a_page(tmp_path: Path) -> None:
+    report = make_samples(copies=2)
+    report.to_html(tmp_path / "page.html", title=NASTY)
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    page = Page(text)
+    assert NASTY not in text
+    words = page.text("drawn")
+    screen = report.memorization
+    assert screen is not None
+    assert screen.describe() in words
+    assert "Copies" in words
+    for scores in report.scores.values():
+        assert f"{scores.kid:.3f} {scores.kid_low:.3f} to {scores.kid_high:.3f}" in words
+    # Pictures: 16 real, 16 drawn, the copies beside their sources.
+    assert page.tags["img"] == 16 + 16 + 2 * 2
+    first = page.values("src")[0]
+    with Image.open(io.BytesIO(base64.b64decode(first.split(",")[1]))) as image:
+        assert np.array_equal(np.asarray(image), report.pictures["real"][0, ..., 0])
+    assert not [url for url in page.values("src", "href") if url.startswith("http")]
+
+
+def test_drawn_images_have_a_section_in_the_page_of_a_comparison() -> None:
+    result, without = full()
+    assert 'id="drawn"' not in without
+    reports = {"intact": make_samples(), "fractured": make_samples(copies=2)}
+    page = Page(write(result, samples=reports))
+    section = page.text("drawn")
+    assert [name for name in reports if name in section] == list(reports)
+    assert "Closest pairs" in section
+    assert "Copies among the drawn images: fractured" in page.text("header")
+    assert "drawn images: intact" not in page.text("header")
+    ids = page.values("id")
+    assert len(ids) == len(set(ids))
+
+
+def test_what_was_not_looked_for_is_said(tmp_path: Path) -> None:
+    make_samples(looked=False).to_html(tmp_path / "page.html")
+    page = Page((tmp_path / "page.html").read_text(encoding="utf-8"))
+    assert "Copies of training images were not looked for." in page.text("drawn")
+    assert "pairs" not in page.text("drawn")
+
+
+def test_the_plot_of_drawn_images_shows_what_was_measured() -> None:
+    report = make_samples()
+    distance, shares = report.plot().axes
+    names = [label.get_text() for label in distance.get_yticklabels()]
+    dots = [x[0] for x in map(_x, distance.get_lines()) if len(x) == 1]
+    assert dots == [report.scores[name].kid for name in names]
+    found = {line.get_label(): _x(line).tolist() for line in shares.get_lines()}
+    for name, scores in report.scores.items():
+        assert found[name] == [scores.precision, scores.recall, scores.density, scores.coverage]
+
+
+def _x(line: Any) -> Any:
+    return np.atleast_1d(np.asarray(line.get_xdata()))
 
 
 CHECK = """<script>
@@ -365,7 +433,8 @@ def test_in_chromium(tmp_path: Path) -> None:
             pictures=make_pictures(),
             leak=make_leak(twins=5),
             settings={**SETTINGS, "path": "x" * 200},
-        )
+        ),
+        samples={"intact": make_samples(copies=2)},
     )
     (tmp_path / "page.html").write_text(text.replace("</body>", CHECK), encoding="utf-8")
     (tmp_path / "frames.html").write_text(FRAMES, encoding="utf-8")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from synthray._plots import pair_columns
+from synthray._report.images import pair_columns
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

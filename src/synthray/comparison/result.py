@@ -23,6 +23,8 @@ from synthray.comparison.verdicts import Statistics
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from synthray.audit.samples.report import SampleReport
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ArmRun:
@@ -215,6 +217,7 @@ class ComparisonResult:
         *,
         metric: str = "balanced_accuracy",
         baseline: str | None = None,
+        samples: Mapping[str, SampleReport] | None = None,
     ) -> None:
         """Write one self-contained page: verdicts, intervals, curves, the leak audit, pictures.
 
@@ -222,10 +225,12 @@ class ComparisonResult:
             path: The file. It needs no network and no other file.
             metric: As in `statistics`.
             baseline: As in `statistics`.
+            samples: Reports of `evaluate_samples` by what was drawn, such as a class: a section
+                that says how near to real images they are and what they copied.
         """
         from synthray.comparison.report import page
 
-        text = page.render(self, metric=metric, baseline=baseline)
+        text = page.render(self, metric=metric, baseline=baseline, samples=samples or {})
         Path(path).write_text(text, encoding="utf-8")
 
     def plot_accuracy(self) -> Figure:

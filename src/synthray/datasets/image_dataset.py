@@ -404,7 +404,7 @@ class ImageDataset:
         Returns:
             A matplotlib figure; `figure.savefig("samples.png")` writes it.
         """
-        from synthray._plots import class_rows
+        from synthray._report.images import class_rows
 
         rng = np.random.default_rng(seed)
         rows = {}

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from synthray._plots import tile
+from synthray._report.images import tile
 
 
 class SampleGrid(keras.callbacks.Callback):

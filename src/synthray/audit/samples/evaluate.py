@@ -17,6 +17,7 @@ from synthray.datasets.image_dataset import ImageDataset
 
 _FEWEST = 20
 _K = 5
+_SHOWN = 16  # pictures
 
 Images = ImageDataset | NDArray[np.uint8]
 
@@ -93,7 +94,11 @@ def evaluate_samples(
         places = [[int(i), int(j)] for i, j in zip(screen.copies, screen.copied, strict=True)]
         places = (places or screen.closest.tolist())[: len(screen.closest)]
         pairs = tuple((synthetic[i], train[j]) for i, j in places)
-    return SampleReport(scores=scores, n_judged=n, memorization=screen, pairs=pairs)
+    shown = {
+        "real": held_out[chosen["held_out"][:_SHOWN]],
+        "drawn": synthetic[chosen["drawn"][:_SHOWN]],
+    }
+    return SampleReport(scores=scores, n_judged=n, memorization=screen, pairs=pairs, pictures=shown)
 
 
 def _scores(real: Features, images: Features, seed: int) -> SampleScores:

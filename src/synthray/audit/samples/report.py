@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from synthray._plots import pair_columns
+from synthray._report.images import pair_columns
+from synthray.audit.samples import plots
 from synthray.audit.samples.memorization import Memorization
 
 if TYPE_CHECKING:
@@ -53,12 +57,15 @@ class SampleReport:
         n_judged: Images in each of those sets.
         memorization: What was copied; `None` where it was not looked for.
         pairs: The closest pairs of a drawn and a training image. `to_dict` leaves them out.
+        pictures: Some `"real"` images (held out) and some `"drawn"` ones, `uint8 (n, h, w, c)`;
+            `to_dict` leaves them out.
     """
 
     scores: dict[str, SampleScores]
     n_judged: int
     memorization: Memorization | None
     pairs: tuple[tuple[NDArray[np.uint8], NDArray[np.uint8]], ...] = field(default=())
+    pictures: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
 
     def __str__(self) -> str:
         """Return the table, and the verdict on copies."""
@@ -79,9 +86,26 @@ class SampleReport:
 
     __repr__ = __str__
 
+    def plot(self) -> Figure:
+        """Draw KID with its interval, precision, recall, density and coverage of each set."""
+        return plots.scores(self)
+
     def plot_pairs(self, n: int = 8) -> Figure:
         """Draw the closest pairs: drawn images above the training images nearest to them."""
         return pair_columns(self.pairs[:n], "drawn", "training")
+
+    def to_html(self, path: str | PathLike[str], *, title: str = "Drawn images") -> None:
+        """Write one self-contained page: scores, pictures, the verdict on copies, closest pairs.
+
+        `ComparisonResult.to_html(samples=...)` takes it in as a section.
+
+        Args:
+            path: The file. It needs no network and no other file.
+            title: What was drawn.
+        """
+        from synthray.audit.samples import page
+
+        Path(path).write_text(page.render(self, title), encoding="utf-8")
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything but the images as JSON-ready values."""

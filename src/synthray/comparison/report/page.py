@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from importlib.resources import files
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from synthray._report import template
+from synthray._report.svg import inline_svg
+from synthray.audit.samples import page as drawn
 from synthray.comparison import plots
 from synthray.comparison.report import images, words
-from synthray.comparison.report.figures import inline_svg
 from synthray.comparison.table import HEADINGS, p_value, sensitivity_note, size
 
 if TYPE_CHECKING:
+    from synthray.audit.samples.report import SampleReport
     from synthray.comparison.result import ComparisonResult
     from synthray.comparison.verdicts import Difference, Statistics
 
@@ -20,29 +22,26 @@ _MORE = ("brier", "calibration_error")
 _MOST_POINTS = 40_000  # of all training curves together: a page stays small whatever the run
 
 
-def render(result: ComparisonResult, *, metric: str, baseline: str | None) -> str:
+def render(
+    result: ComparisonResult,
+    *,
+    metric: str,
+    baseline: str | None,
+    samples: Mapping[str, SampleReport],
+) -> str:
     """Return the page: HTML that needs no network, no script and no other file.
 
     Args:
         result: The comparison.
         metric: The score that the verdicts are about.
         baseline: The arm to compare with; `None` as in `ComparisonResult.statistics`.
+        samples: Reports on drawn images, by what was drawn.
     """
-    from jinja2 import Environment, FunctionLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FunctionLoader(_source),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     statistics = result.statistics(metric=metric, baseline=baseline)
-    return environment.get_template("page.html.j2").render(_content(result, statistics))
-
-
-def _source(name: str) -> str:
-    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+    content = _content(result, statistics)
+    content["judged_samples"] = drawn.sections(samples)
+    content["warnings"] += drawn.warnings(samples)
+    return template.render("comparison/report/page.html.j2", content)
 
 
 def _content(result: ComparisonResult, statistics: Statistics) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import io
 import re
 from typing import TYPE_CHECKING, Any
 
-from synthray.comparison.plots import PALETTE
+from synthray._report.style import PALETTE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -1,0 +1,1 @@
+"""What reports share: figures and their style, pictures and templates of pages."""
