@@ -127,6 +127,8 @@ def main(arguments: list[str] | None = None) -> None:
     train, held_out = next(load(args.set, args.data).folds(5, seed=0))
     if args.inner:
         train, held_out = next(train.folds(5, seed=1))
+    if args.kind not in train.class_names:
+        raise SystemExit(f"--class must be one of {train.class_names}, got {args.kind!r}.")
     label = train.class_names.index(args.kind)
     own, held_out = train.by_class()[args.kind], held_out.by_class()[args.kind]
     if args.images:

@@ -21,10 +21,11 @@ from synthray.datasets.image_dataset import ImageDataset
 
 _log = logging.getLogger("synthray")
 
-_FLAT = 2.0  # gray levels of spread, below which there is nothing to compare
+FLAT = 2.0  # gray levels of spread, below which there is nothing to compare
 _FIRST = (View(neighbours=4),)
 _ZOOMED = tuple(View(zoom) for zoom in (1.0, 0.72, 0.85, 1.18, 1.39))
 _CROPPED = tuple(View(1.1, x, y, neighbours=5) for x in (-3, 3) for y in (-3, 3))
+ALL_VIEWS = _ZOOMED + _CROPPED
 _REPRESENTATIVES = 3
 _UNITS = 1000
 _WORTH_SAYING = 4000
@@ -84,7 +85,7 @@ def _families(images: NDArray[np.uint8], verbose: Any) -> NDArray[np.int64]:
     """Return families of images that are all different."""
     copies = working_copies(images)
     families = Families(len(images))
-    places = np.flatnonzero(copies.std((1, 2)) > _FLAT)
+    places = np.flatnonzero(copies.std((1, 2)) > FLAT)
     if len(places) < 2:
         return families.labels()
     began = time.perf_counter()
@@ -105,7 +106,7 @@ def _families(images: NDArray[np.uint8], verbose: Any) -> NDArray[np.int64]:
         copies,
         registration,
         kept,
-        views=_ZOOMED + _CROPPED,
+        views=ALL_VIEWS,
         hypotheses=2,
         advance=progress.part(0.3, 1.0),
     )

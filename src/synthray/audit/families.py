@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from synthray.audit.matching import Evidence
 
-_LINK = 0.5  # log-odds that start a family
+LINK = 0.5  # log-odds that start a family
 _FOR, _AGAINST = 6.0, -3.0  # what one pair may weigh in a union of families
 
 
@@ -47,7 +47,7 @@ class Families:
                 between.setdefault(a, {})[b] = between.get(a, {}).get(b, 0.0) + weight
                 between.setdefault(b, {})[a] = between[a][b]
         for at in np.lexsort((j, i, -odds)):
-            if odds[at] < _LINK:
+            if odds[at] < LINK:
                 break
             a, b = self._root(int(i[at])), self._root(int(j[at]))
             if a != b and between[a][b] > 0:

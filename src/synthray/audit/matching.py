@@ -70,6 +70,7 @@ def compare(
     registration: Registration,
     places: Index,
     *,
+    among: Index | None = None,
     views: Sequence[View],
     hypotheses: int,
     advance: Callable[[float], Any],
@@ -80,20 +81,24 @@ def compare(
         copies: Gray images of `SIDE` x `SIDE`, shape `(n, SIDE, SIDE)`.
         registration: Of the same images.
         places: Which of them to compare.
+        among: With which others; by default with each other.
         views: How images are laid on others; the first is the plain one.
         hypotheses: Rotations, flips and scales to try for a pair.
         advance: Called with the share that is done, 0 to 1.
     """
-    plain = spectra(copies[places])
+    own = among is None
+    targets = places if among is None else among
+    plain = spectra(copies[targets])
     points = embeddings(plain)
     guesses = []
     for number, view in enumerate(views):
-        seen = plain if number == 0 else spectra(view.shifted(copies[places]), view.zoom)
-        near = nearest(embeddings(seen), points, view.neighbours)
-        guesses.append(_guesses(seen, plain, near, view))
+        same = own and number == 0
+        seen = plain if same else spectra(view.shifted(copies[places]), view.zoom)
+        near = nearest(embeddings(seen), points, view.neighbours, others=own)
+        table = _guesses(seen, plain, near, view, places, targets)
+        guesses.append(table)
         advance(0.2 * (number + 1) / len(views))
-    table = _likeliest(np.concatenate(guesses), len(places), hypotheses)
-    table[:, :2] = places[table[:, :2].astype(np.int64)]
+    table = _likeliest(np.concatenate(guesses), len(copies), hypotheses)
 
     starts = range(0, len(table), _BLOCK)
 
@@ -111,7 +116,12 @@ def compare(
 
 
 def _guesses(
-    seen: Spectra, plain: Spectra, near: NDArray[np.int64], view: View
+    seen: Spectra,
+    plain: Spectra,
+    near: NDArray[np.int64],
+    view: View,
+    places: Index,
+    targets: Index,
 ) -> NDArray[np.float64]:
     """Return rows (i, j, flipped, angle, scale, fit, right, down), two mirror states a pair."""
     k = near.shape[1]
@@ -122,7 +132,7 @@ def _guesses(
         fits, angles = best_rotations(seen[i], plain[j])
         for flipped in (0, 1):
             table = np.empty((len(i), 8))
-            table[:, 0], table[:, 1], table[:, 2] = i, j, flipped
+            table[:, 0], table[:, 1], table[:, 2] = places[i], targets[j], flipped
             table[:, 3], table[:, 4], table[:, 5] = (
                 angles[:, flipped],
                 1 / view.zoom,
@@ -130,7 +140,8 @@ def _guesses(
             )
             table[:, 6:] = view.right, view.down
             if view.zoom < 1:  # from the enlarged one, whose whole disc the other one holds
-                table[:, 0], table[:, 1], table[:, 4] = j, i, view.zoom
+                table[:, [0, 1]] = table[:, [1, 0]]
+                table[:, 4] = view.zoom
                 table[:, 3] *= 1 if flipped else -1
             rows.append(table[table[:, 5] > _ROUGH_FIT])
     return np.concatenate(rows) if rows else np.zeros((0, 8))

@@ -9,23 +9,26 @@ _BLOCK = 1024
 _COLUMNS = 32_768
 
 
-def nearest(queries: NDArray[np.float32], points: NDArray[np.float32], k: int) -> NDArray[np.int64]:
-    """Return the `k` points with the largest product for each query, but not the query's own place.
+def nearest(
+    queries: NDArray[np.float32], points: NDArray[np.float32], k: int, *, others: bool = True
+) -> NDArray[np.int64]:
+    """Return the `k` points with the largest product for each query.
 
     Memory is that of one block, whatever the number of points; time grows with its square.
 
     Args:
-        queries: Unit vectors, shape `(n, d)`.
-        points: Unit vectors of the same images, shape `(n, d)`.
+        queries: Unit vectors, shape `(m, d)`.
+        points: Unit vectors, shape `(n, d)`.
         k: How many; fewer where there are fewer points.
+        others: Whether both are of the same images, so that a query's own place does not count.
 
     Returns:
-        Places, shape `(n, min(k, n - 1))`, in no order.
+        Places, shape `(m, k)` or what there is of it, in no order.
     """
     n = len(points)
-    k = min(k, n - 1)
-    found = np.empty((n, k), np.int64)
-    for start in range(0, n, _BLOCK):
+    k = min(k, n - others)
+    found = np.empty((len(queries), k), np.int64)
+    for start in range(0, len(queries), _BLOCK):
         block = queries[start : start + _BLOCK]
         rows = np.arange(len(block))
         best = np.full((len(block), 0), -2.0, np.float32)
@@ -33,7 +36,7 @@ def nearest(queries: NDArray[np.float32], points: NDArray[np.float32], k: int) -
         for first in range(0, n, _COLUMNS):
             likeness = block @ points[first : first + _COLUMNS].T
             own = rows + start - first
-            inside = (own >= 0) & (own < likeness.shape[1])
+            inside = others & (own >= 0) & (own < likeness.shape[1])
             likeness[rows[inside], own[inside]] = -2.0
             kept = min(k, likeness.shape[1])
             top = np.argpartition(likeness, likeness.shape[1] - kept, axis=1)[:, -kept:]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from synthray.audit.duplicates import find_duplicates
+from synthray.audit.copies import find_copies
 from synthray.audit.samples.features import Describe, Features, random_features, standardised
 from synthray.audit.samples.neighbourhoods import distances, reach
 from synthray.audit.samples.teacher import CrossFittedTeacher
@@ -102,9 +102,7 @@ def filter_samples(
         )
     reasons: dict[str, NDArray[np.bool_]] = {}
     if copies:
-        families = find_duplicates(np.concatenate([real_train.images, drawn.images]), verbose=0)
-        ours, theirs = families[: len(real_train)], families[len(real_train) :]
-        reasons["copy"] = np.isin(theirs, ours)
+        reasons["copy"] = find_copies(drawn.images, real_train.images) >= 0
     if teacher is not None:
         if isinstance(teacher, CrossFittedTeacher):
             teacher.fit(real_train)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from synthray.audit.duplicates import find_duplicates
+from synthray.audit.copies import find_copies
 from synthray.audit.samples.features import Features
 from synthray.audit.samples.neighbourhoods import nearest, reach
 
@@ -111,17 +111,15 @@ def memorization(
         drawn: The drawn images.
         pairs: How many of the closest pairs to name.
     """
-    families = find_duplicates(np.concatenate([train, drawn]), verbose=0)
-    ours, theirs = families[: len(train)], families[len(train) :]
-    place = {family: k for k, family in reversed(list(enumerate(ours.tolist())))}
-    copies = np.flatnonzero(np.isin(theirs, ours))
+    original = find_copies(drawn, train)
+    copies = np.flatnonzero(original >= 0)
     to_train, places = nearest(drawn_features, train_features)
     held_out, _ = nearest(held_out_features, train_features)
     order = np.argsort(to_train)[:pairs]
     return Memorization(
         n_drawn=len(drawn),
         copies=copies,
-        copied=np.asarray([place[int(theirs[k])] for k in copies], np.int64),
+        copied=original[copies],
         c_t=copying_statistic(to_train, held_out),
         authenticity=authentic_share(drawn_features, train_features),
         ratio=float(np.median(to_train) / max(float(np.median(held_out)), 1e-12)),
