@@ -22,6 +22,7 @@ import json
 import math
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from synthray._report.images import tile
 HERE = Path(__file__).resolve().parent
 SETS = ("fracatlas", "bone", "chest", "pneumoniamnist", "phantoms")
 BATCH_SIZE = {"R3GAN": 32, "DCGAN": 32, "CycleGAN": 4}
+MULTIPLE = {"DCGAN": 8, "CycleGAN": 4}  # of these the sides of an image must be multiples
 WARM_UP, MEASURED = 5, 20  # steps
 
 
@@ -47,7 +49,7 @@ def load(name: str, path: Path | None) -> sr.ImageDataset:
     if name == "pneumoniamnist":
         splits = sr.load_medmnist(path)
         first, *others = splits.values()
-        return first.concatenate(*others)
+        return replace(first.concatenate(*others), class_names=("normal", "pneumonia"))
     if name == "bone":
         parts = sr.load_image_folder(path, image_shape=(64, 64, 1))
         if not isinstance(parts, dict):
@@ -59,6 +61,14 @@ def load(name: str, path: Path | None) -> sr.ImageDataset:
         names = [str(name) for name in file["class_names"]]
         images, labels, groups = file["images"], file["labels"].ravel(), file["group"]
     return sr.ImageDataset.from_arrays(images, labels, class_names=names, groups=groups)
+
+
+def padded(data: sr.ImageDataset, multiple: int) -> sr.ImageDataset:
+    """Return images whose sides are multiples of a number; their last row and column go on."""
+    below, right = (-side % multiple for side in data.image_shape[:2])
+    return replace(
+        data, images=np.pad(data.images, ((0, 0), (0, below), (0, right), (0, 0)), "edge")
+    )
 
 
 def one_thread() -> None:
@@ -135,10 +145,10 @@ def main(arguments: list[str] | None = None) -> None:
         rows = np.random.default_rng(args.seed).permutation(len(own))[: args.images]
         own = own.select(np.sort(rows))
     translates = args.generator == "CycleGAN"  # learns from both classes
-    learnt = train if translates else own
+    learnt = padded(train if translates else own, MULTIPLE.get(args.generator, 1))
 
     def make() -> Any:
-        model = getattr(sr, args.generator)(own.image_shape, seed=args.seed, **args.arguments)
+        model = getattr(sr, args.generator)(learnt.image_shape, seed=args.seed, **args.arguments)
         model.compile()
         if args.rate is not None:
             model.optimizer.learning_rate = args.rate
@@ -152,14 +162,18 @@ def main(arguments: list[str] | None = None) -> None:
     history = gan.fit(learnt, batch_size=batch_size, epochs=epochs, verbose=2, callbacks=[clock])
     if translates:  # training images of the other class, into this one
         others = np.random.default_rng(args.seed).permutation(np.flatnonzero(train.labels != label))
-        drawn = gan.translate(train.images[others[: args.drawn]], to=args.kind)
+        drawn = gan.translate(learnt.images[others[: args.drawn]], to=args.kind)
     else:
         drawn = gan.sample(args.drawn, seed=args.seed)
-    report = sr.evaluate_samples(own, drawn, held_out, copies=not args.inner)
-    print(report)
+    height, width, _ = own.image_shape
+    drawn = np.ascontiguousarray(drawn[:, :height, :width])
     words = [args.set, args.kind, args.generator, args.tag]
     name = "_".join(word for word in words if word).replace(" ", "-").lower()
-    keep(name, args.workdir, gan, drawn, report)
+    keep(name, args.workdir, gan, drawn)
+    report = sr.evaluate_samples(own, drawn, held_out, copies=not args.inner)
+    print(report)
+    if report.pairs:
+        report.plot_pairs().savefig(args.workdir / f"{name}_pairs.png")
     values = {
         "generator": args.generator,
         "config": gan.get_config(),
@@ -181,16 +195,14 @@ def main(arguments: list[str] | None = None) -> None:
     write(args.out / f"{name}.json", record("benchmarks/generators.py", values))
 
 
-def keep(name: str, folder: Path, gan: Any, drawn: Any, report: sr.SampleReport) -> None:
-    """Keep the generator, 64 drawn images, and the closest pairs, outside the repository."""
+def keep(name: str, folder: Path, gan: Any, drawn: Any) -> None:
+    """Keep the generator and 64 drawn images outside the repository."""
     from PIL import Image
 
     folder.mkdir(parents=True, exist_ok=True)
     gan.save(folder / f"{name}.keras")
     grid = tile(drawn[:64], 16)
     Image.fromarray(grid[..., 0] if grid.shape[-1] == 1 else grid).save(folder / f"{name}.png")
-    if report.pairs:
-        report.plot_pairs().savefig(folder / f"{name}_pairs.png")
 
 
 if __name__ == "__main__":
