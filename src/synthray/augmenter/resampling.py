@@ -120,3 +120,16 @@ def missing_images(strategy: Any, have: Mapping[str, int], classes: list[Any]) -
             f"sampling_strategy of {ratio}. Use a larger ratio."
         )
     return {name: lacking if name == smallest else 0 for name in names}
+
+
+def refuse_synthetic(data: ImageDataset) -> None:
+    """Say that generators learn from real images alone.
+
+    Raises:
+        ValueError: If images are marked as synthetic.
+    """
+    if data.synthetic.any():
+        raise ValueError(
+            f"{int(data.synthetic.sum())} of {len(data)} images are synthetic. Fit on real "
+            "images: data.select(~data.synthetic)."
+        )

@@ -13,15 +13,10 @@ from numpy.typing import ArrayLike
 from synthray._seeds import resolve_seed
 from synthray._value_range import ValueRange
 from synthray.augmenter import folders, mixing, parts, resampling
-from synthray.augmenter.checkpoints import (
-    Checkpoint,
-    fingerprint_of,
-    fitted_attributes,
-    steps_to_go,
-)
+from synthray.augmenter.checkpoints import fingerprint_of, fitted_attributes
 from synthray.augmenter.drawing import Drawing
 from synthray.augmenter.filtering import Filter
-from synthray.augmenter.progress import CostEstimate
+from synthray.augmenter.training import train
 from synthray.datasets.image_dataset import ImageDataset
 from synthray.generators.dcgan import DCGAN
 from synthray.generators.gan import GAN
@@ -128,52 +123,29 @@ class SyntheticAugmenter(Drawing):
                 f"Every class needs images to learn from, but {empty} have none. Leave those "
                 "classes out, or add images."
             )
-        if data.synthetic.any():
-            raise ValueError(
-                f"{int(data.synthetic.sum())} of {len(data)} images are synthetic. Fit on real "
-                "images: data.select(~data.synthetic)."
-            )
+        resampling.refuse_synthetic(data)
         shared = parts.is_conditional(self.conditional, self.generator, data.class_counts)
         of_part = parts.parts_of(data, shared)
         generators = parts.make_generators(
             self.generator, data, shared, resolve_seed(self.random_state)
         )
-        histories = {}
-        checkpoints = {
-            name: Checkpoint(
-                workdir, name, part, self.batch_size, self.random_state, generators[name]
-            )
-            for name, part in of_part.items()
-        }
-        states = {name: checkpoint.restore() for name, checkpoint in checkpoints.items()}
-        sizes = {name: len(part) for name, part in of_part.items()}
-        steps = steps_to_go(states, sizes, self.epochs, self.batch_size)
-        what = f"Training {len(states)} generators, {steps:,} steps of {self.batch_size} images"
-        estimate = CostEstimate(steps, what, verbose=verbose)
-        for name, part in of_part.items():
-            restored, history, done = states.pop(name)
-            if restored is not None:
-                generators[name] = restored
-            gan = generators[name]
-            if done < self.epochs:
-                given = [] if callbacks is None else callbacks(name)
-                fitted = gan.fit(
-                    part,
-                    batch_size=self.batch_size,
-                    epochs=self.epochs,
-                    initial_epoch=done,
-                    callbacks=[estimate, *checkpoints[name].callbacks(history, given)],
-                    verbose=verbose,
-                )
-                history = {k: [*history.get(k, []), *v] for k, v in fitted.history.items()}
-            histories[name] = history
+        trained, histories = train(
+            self,
+            generators,
+            of_part,
+            sizes={name: len(part) for name, part in of_part.items()},
+            what=f"Training {len(of_part)} generators, {{steps}} of {self.batch_size} images",
+            workdir=workdir,
+            callbacks=callbacks,
+            verbose=verbose,
+        )
         # Only now: a fit that fails leaves what was there, and is not taken for a fitted one.
         self.class_names_ = data.class_names
         self.classes_ = classes
         self.image_shape_ = data.image_shape
         self.n_train_ = data.class_counts
         names = {name: parts.ALL_CLASSES if shared else name for name in data.class_names}
-        self.generators_ = {name: generators[part] for name, part in names.items()}
+        self.generators_ = {name: trained[part] for name, part in names.items()}
         self.histories_ = {name: histories[part] for name, part in names.items()}
         if self.filter is not None:
             self.sources_ = data

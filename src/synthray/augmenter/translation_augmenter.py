@@ -11,9 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from synthray._seeds import resolve_seed, spawn_seeds
 from synthray.augmenter import resampling
-from synthray.augmenter.checkpoints import Checkpoint, steps_to_go
-from synthray.augmenter.progress import CostEstimate
 from synthray.augmenter.synthetic_augmenter import SyntheticAugmenter
+from synthray.augmenter.training import train
 from synthray.datasets.image_dataset import ImageDataset
 from synthray.generators.cyclegan import CycleGAN
 
@@ -90,42 +89,30 @@ class TranslationAugmenter(SyntheticAugmenter):
                 f"Translation is between two classes with images, got {data.class_counts}. Choose "
                 "two, or use SyntheticAugmenter."
             )
-        if data.synthetic.any():
-            raise ValueError(
-                f"{int(data.synthetic.sum())} of {len(data)} images are synthetic. Fit on real "
-                "images: data.select(~data.synthetic)."
-            )
+        resampling.refuse_synthetic(data)
         if data.groups is None:
             data = data.with_groups(data.group_codes)
         name = "translation"
         seed = spawn_seeds(resolve_seed(self.random_state), 1)[0]
-        model: Any = self.generator(image_shape=data.image_shape, seed=seed)
+        models = {name: self.generator(image_shape=data.image_shape, seed=seed)}
         # The images of each class behind each other: so their hash tells other labels too.
         by_class = data.select(np.argsort(data.labels, kind="stable"))
-        checkpoint = Checkpoint(workdir, name, by_class, self.batch_size, self.random_state, model)
-        restored, history, done = checkpoint.restore()
-        larger = {name: max(data.class_counts.values())}
-        steps = steps_to_go({name: (restored, history, done)}, larger, self.epochs, self.batch_size)
-        what = f"Training a translator, {steps:,} steps of {self.batch_size} images a class"
-        model = restored or model
-        if done < self.epochs:
-            given = [] if callbacks is None else callbacks(name)
-            estimate = CostEstimate(steps, what, verbose=verbose)
-            fitted = model.fit(
-                data,
-                batch_size=self.batch_size,
-                epochs=self.epochs,
-                initial_epoch=done,
-                callbacks=[estimate, *checkpoint.callbacks(history, given)],
-                verbose=verbose,
-            )
-            history = {k: [*history.get(k, []), *v] for k, v in fitted.history.items()}
+        trained, histories = train(
+            self,
+            models,
+            {name: by_class},
+            sizes={name: max(data.class_counts.values())},
+            what=f"Training a translator, {{steps}} of {self.batch_size} images a class",
+            workdir=workdir,
+            callbacks=callbacks,
+            verbose=verbose,
+        )
         self.class_names_ = data.class_names
         self.classes_ = classes
         self.image_shape_ = data.image_shape
         self.n_train_ = data.class_counts
-        self.generators_ = dict.fromkeys(data.class_names, model)
-        self.histories_ = dict.fromkeys(data.class_names, history)
+        self.generators_ = dict.fromkeys(data.class_names, trained[name])
+        self.histories_ = dict.fromkeys(data.class_names, histories[name])
         self.sources_ = data
         return self
 

@@ -1,0 +1,73 @@
+"""Training the generators of an augmenter: resumed from checkpoints, with its cost said first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+from synthray.augmenter.checkpoints import Checkpoint, steps_to_go
+from synthray.augmenter.progress import CostEstimate
+from synthray.datasets.image_dataset import ImageDataset
+
+if TYPE_CHECKING:
+    from synthray.augmenter.synthetic_augmenter import SyntheticAugmenter
+
+Histories = dict[str, dict[str, list[float]]]
+
+
+def train(
+    augmenter: SyntheticAugmenter,
+    models: Mapping[str, Any],
+    parts: Mapping[str, ImageDataset],
+    *,
+    sizes: Mapping[str, int],
+    what: str,
+    workdir: str | PathLike[str] | None,
+    callbacks: Callable[[str], list[Any]] | None,
+    verbose: Any,
+) -> tuple[dict[str, Any], Histories]:
+    """Train each model on its part of the images, one after the other.
+
+    Args:
+        augmenter: Says how many epochs, which batch size and which `random_state`.
+        models: Untrained models by name.
+        parts: What each learns from; a checkpoint knows its images by their hash.
+        sizes: Images that an epoch of each passes over.
+        what: Begins the sentence that says the cost: what is trained, `{steps}` times.
+        workdir: Folder of the checkpoints.
+        callbacks: Called with a name, returns Keras callbacks.
+        verbose: As in Keras `fit`.
+
+    Returns:
+        Trained models and the metrics of all their epochs, by name.
+
+    Raises:
+        ValueError: If `workdir` holds models of other images or settings.
+    """
+    epochs, batch_size = augmenter.epochs, augmenter.batch_size
+    checkpoints = {
+        name: Checkpoint(workdir, name, part, batch_size, augmenter.random_state, models[name])
+        for name, part in parts.items()
+    }
+    states = {name: checkpoint.restore() for name, checkpoint in checkpoints.items()}
+    steps = steps_to_go(states, sizes, epochs, batch_size)
+    estimate = CostEstimate(steps, what.format(steps=f"{steps:,} steps"), verbose=verbose)
+    trained: dict[str, Any] = {}
+    histories: Histories = {}
+    for name, part in parts.items():
+        restored, history, done = states.pop(name)
+        model = models[name] if restored is None else restored
+        if done < epochs:
+            given = [] if callbacks is None else callbacks(name)
+            fitted = model.fit(
+                part,
+                batch_size=batch_size,
+                epochs=epochs,
+                initial_epoch=done,
+                callbacks=[estimate, *checkpoints[name].callbacks(history, given)],
+                verbose=verbose,
+            )
+            history = {k: [*history.get(k, []), *v] for k, v in fitted.history.items()}
+        trained[name], histories[name] = model, history
+    return trained, histories
