@@ -56,15 +56,44 @@ def generators(folder: Path) -> str:
         rows += [_references(title, next(iter(mine.values())))]
         if {"DCGAN", "R3GAN"} <= set(mine):
             lines.append(f"- {title}: {_versus(mine['R3GAN'], mine['DCGAN'])}")
-    first = runs[0]
+    judged = min(run["report"]["n_judged"] for run in runs)
     note = (
-        f"Each generator had {first['minutes']:.0f} minutes of one core "
-        f"({first['machine']['processor']}, {first['versions']['backend']}, Keras "
-        f"{first['versions']['keras']}), in `mixed_bfloat16`; {first['report']['n_judged']} images "
-        "and more, drawn and held out, are compared in random features. KID has its 95 % interval; "
-        "*to augmented* is its ratio to that of classic augmentation of the training images."
+        f"{_budget(runs)} {judged} images and more, drawn and held out, are compared in random "
+        "features. KID has its 95 % interval; *to augmented* is its ratio to that of classic "
+        "augmentation of the training images."
     )
     return "\n".join([*rows, "", *lines, "", note])
+
+
+def briefly(folder: Path) -> str:
+    """Return one row for each class of each set: DCGAN, R3GAN and real images."""
+    runs = [run for run in runs_of(folder) if not run["tag"]]
+    rows = [
+        "| images | KID: `DCGAN` | `R3GAN` | real images | coverage: `DCGAN` | `R3GAN` | "
+        "real images |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name in dict.fromkeys((run["set"], run["class"]) for run in runs):
+        mine = {run["generator"]: run for run in runs if (run["set"], run["class"]) == name}
+        if not {"DCGAN", "R3GAN"} <= set(mine):
+            continue
+        scores = [mine[g]["report"]["scores"]["drawn"] for g in ("DCGAN", "R3GAN")]
+        scores.append(mine["R3GAN"]["report"]["scores"]["real"])
+        cells = [f"{each['kid']:.3f}" for each in scores]
+        cells += [f"{each['coverage']:.2f}" for each in scores]
+        rows.append(f"| {SETS[name[0]]}, {name[1]} | {' | '.join(cells)} |")
+    return "\n".join([*rows, "", _budget(runs)])
+
+
+def _budget(runs: list[Run]) -> str:
+    minutes = sorted({round(run["minutes"]) for run in runs})
+    spent = " to ".join(str(m) for m in dict.fromkeys((minutes[0], minutes[-1])))
+    first = runs[0]
+    return (
+        f"Each generator had {spent} minutes of one core ({first['machine']['processor']}, "
+        f"{first['versions']['backend']}, Keras {first['versions']['keras']}), in "
+        "`mixed_bfloat16`."
+    )
 
 
 def few(folder: Path) -> str:

@@ -219,6 +219,7 @@ def mean(runs: list[dict[str, Any]], score: str, scale: float, digits: int) -> s
 TABLES: dict[str, Callable[[], str]] = {
     "few": functools.partial(generator_tables.few, RESULTS / "generators"),
     "sampling": lambda: generator_tables.sampling(sorted(RESULTS.glob("sampling_*.json"))),
+    "generators_briefly": functools.partial(generator_tables.briefly, RESULTS / "generators"),
     "generators": functools.partial(generator_tables.generators, RESULTS / "generators"),
     "bone": bone,
     "leak": leak,
