@@ -56,7 +56,7 @@ def load(name: str, path: Path | None) -> sr.ImageDataset:
             raise SystemExit(f"{path} must hold the folders train/, val/ and test/.")
         first, *others = parts.values()
         data = first.concatenate(*others)
-        return data.with_groups(sr.find_duplicates(data).families)
+        return data.with_groups(sr.find_duplicates(data))
     with np.load(path, allow_pickle=False) as file:
         names = [str(name) for name in file["class_names"]]
         images, labels, groups = file["images"], file["labels"].ravel(), file["group"]
