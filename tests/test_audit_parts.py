@@ -5,6 +5,7 @@ import pytest
 from scipy.ndimage import map_coordinates, rotate
 
 from planted import Images, renumbered, textured
+from synthray.audit.copies import find_copies
 from synthray.audit.embedding import SIDE, best_rotations, embeddings, spectra, working_copies
 from synthray.audit.families import Families
 from synthray.audit.matching import Evidence
@@ -160,3 +161,21 @@ class TestRegistration:
         straight = Registration(copies).straightness
         assert straight[0] > 0.9
         assert straight[1] < 0.4
+
+
+class TestCopies:
+    def test_the_original_is_named(self, texture: Images) -> None:
+        originals, others = texture[:10, ..., None], texture[20:24, ..., None]
+        images = np.concatenate([others, originals[[7, 3]], np.rot90(originals[[5]], axes=(1, 2))])
+        assert find_copies(images, originals).tolist() == [-1, -1, -1, -1, 7, 3, 5]
+
+    def test_images_that_are_alike_do_not_hide_it(self, texture: Images) -> None:
+        # More copies of one image than neighbours are looked at: all are found, all name it.
+        noise = np.random.default_rng(0).integers(-2, 3, (70, *texture.shape[1:]))
+        alike = np.clip(texture[4].astype(int) + noise, 0, 255).astype(np.uint8)
+        assert find_copies(alike[..., None], texture[:10, ..., None]).tolist() == [4] * 70
+
+    def test_images_without_content_count_where_they_are_equal(self, texture: Images) -> None:
+        flat = np.stack([np.full_like(texture[0], level) for level in (0, 90)])[..., None]
+        found = find_copies(np.concatenate([flat, texture[:1, ..., None]]), flat[::-1])
+        assert found.tolist() == [1, 0, -1]

@@ -70,3 +70,14 @@ def test_generators_are_trained_judged_and_told(
     table = generator_tables.generators(tmp_path)
     kid = raw["report"]["scores"]["drawn"]["kid"]
     assert f"| phantoms, intact | `R3GAN` | {raw['images_seen']:,} | {kid:.3f} [" in table
+
+
+def test_images_are_padded_for_the_dcgan(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    generators = importlib.import_module("generators")
+    small = sr.make_phantoms(2, image_shape=(30, 28, 1), seed=0)
+    padded = generators.padded(small, 8)
+    assert padded.image_shape == (32, 32, 1)
+    assert (padded.images[:, :30, :28] == small.images).all()
+    assert (padded.images[:, 30:, :28] == small.images[:, 29:]).all()
+    assert generators.padded(small, 1).image_shape == small.image_shape
