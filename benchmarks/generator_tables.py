@@ -48,9 +48,7 @@ def generators(folder: Path) -> str:
         "|---|---|---|---|---|---|---|---|---|",
     ]
     lines = []
-    for name in dict.fromkeys((run["set"], run["class"]) for run in runs):
-        mine = {run["generator"]: run for run in runs if (run["set"], run["class"]) == name}
-        title = f"{SETS[name[0]]}, {name[1]}"
+    for title, mine in _by_class(runs):
         for generator in sorted(mine, key=ORDER.index):
             rows.append(_row(title, mine[generator]))
         rows += [_references(title, next(iter(mine.values())))]
@@ -73,16 +71,27 @@ def briefly(folder: Path) -> str:
         "real images |",
         "|---|---|---|---|---|---|---|",
     ]
-    for name in dict.fromkeys((run["set"], run["class"]) for run in runs):
-        mine = {run["generator"]: run for run in runs if (run["set"], run["class"]) == name}
+    for title, mine in _by_class(runs):
         if not {"DCGAN", "R3GAN"} <= set(mine):
             continue
         scores = [mine[g]["report"]["scores"]["drawn"] for g in ("DCGAN", "R3GAN")]
         scores.append(mine["R3GAN"]["report"]["scores"]["real"])
         cells = [f"{each['kid']:.3f}" for each in scores]
         cells += [f"{each['coverage']:.2f}" for each in scores]
-        rows.append(f"| {SETS[name[0]]}, {name[1]} | {' | '.join(cells)} |")
+        rows.append(f"| {title} | {' | '.join(cells)} |")
     return "\n".join([*rows, "", _budget(runs)])
+
+
+def _by_class(runs: list[Run]) -> list[tuple[str, dict[str, Run]]]:
+    """Return the runs by generator for each class of each set, with its title."""
+    names = dict.fromkeys((run["set"], run["class"]) for run in runs)
+    return [
+        (
+            f"{SETS[name[0]]}, {name[1]}",
+            {run["generator"]: run for run in runs if (run["set"], run["class"]) == name},
+        )
+        for name in names
+    ]
 
 
 def _budget(runs: list[Run]) -> str:
