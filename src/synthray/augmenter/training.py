@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from synthray.augmenter.checkpoints import Checkpoint, steps_to_go
 from synthray.augmenter.progress import CostEstimate
 from synthray.datasets.image_dataset import ImageDataset
 
-if TYPE_CHECKING:
-    from synthray.augmenter.synthetic_augmenter import SyntheticAugmenter
-
 Histories = dict[str, dict[str, list[float]]]
 
 
+class Settings(Protocol):
+    """What an augmenter says of the training of its generators."""
+
+    epochs: int
+    batch_size: int
+    random_state: int | None
+
+
 def train(
-    augmenter: SyntheticAugmenter,
+    settings: Settings,
     models: Mapping[str, Any],
     parts: Mapping[str, ImageDataset],
     *,
@@ -30,7 +35,7 @@ def train(
     """Train each model on its part of the images, one after the other.
 
     Args:
-        augmenter: Says how many epochs, which batch size and which `random_state`.
+        settings: The augmenter.
         models: Untrained models by name.
         parts: What each learns from; a checkpoint knows its images by their hash.
         sizes: Images that an epoch of each passes over.
@@ -45,9 +50,9 @@ def train(
     Raises:
         ValueError: If `workdir` holds models of other images or settings.
     """
-    epochs, batch_size = augmenter.epochs, augmenter.batch_size
+    epochs, batch_size = settings.epochs, settings.batch_size
     checkpoints = {
-        name: Checkpoint(workdir, name, part, batch_size, augmenter.random_state, models[name])
+        name: Checkpoint(workdir, name, part, batch_size, settings.random_state, models[name])
         for name, part in parts.items()
     }
     states = {name: checkpoint.restore() for name, checkpoint in checkpoints.items()}
