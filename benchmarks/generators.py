@@ -76,7 +76,7 @@ def one_thread() -> None:
         import tensorflow as tf
 
         tf.config.threading.set_intra_op_parallelism_threads(1)
-        tf.config.threading.set_inter_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(2)  # with one, epochs end in a wait
 
 
 class Clock(keras.callbacks.Callback):
