@@ -13,6 +13,7 @@ from synthray._backend import resolve_jit_compile
 from synthray._seed_state import OrderByStep, SeededModel, with_callback
 from synthray._seeds import resolve_seed, spawn_seeds
 from synthray.datasets._batches import ArrayBatches
+from synthray.datasets._streams import streamed
 from synthray.datasets.image_dataset import ImageDataset
 
 _SMALLEST = 27  # two convolutions and a pooling, each of which divides by three
@@ -209,7 +210,7 @@ class FractureClassifier(SeededModel):
                 seed=self.seed,
             )
             callbacks = with_callback(kwargs.pop("callbacks", None), OrderByStep(batches))
-            return super().fit(batches, shuffle=False, callbacks=callbacks, **kwargs)
+            return super().fit(streamed(batches), shuffle=False, callbacks=callbacks, **kwargs)
         return super().fit(x, y, **kwargs)
 
     def get_config(self) -> dict[str, Any]:

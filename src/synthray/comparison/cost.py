@@ -11,8 +11,9 @@ import numpy as np
 from synthray.augmenter.progress import describe
 from synthray.comparison import synthetic as drawn_images
 from synthray.comparison.arms import Arm, Phase
+from synthray.comparison.batches import PhaseStream
 from synthray.comparison.cells import Cell
-from synthray.comparison.training import PhaseStream, fit_phases
+from synthray.comparison.training import fit_phases
 
 _TIMED = 16
 _GENERATOR_STEPS = 3

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from synthray._backend import LayerDraws
 from synthray.comparison.arms import Arm, Budget
 from synthray.comparison.augmentation import BatchAugmentation
+from synthray.comparison.batches import FloatBatches, PhaseStream
 from synthray.comparison.metrics import score
 from synthray.comparison.models import ClassifierFactory, labels_for, predict
 from synthray.comparison.result import ArmRun
-from synthray.comparison.training import FloatBatches, PhaseStream, fit_phases
+from synthray.comparison.training import fit_phases
 from synthray.datasets.image_dataset import ImageDataset
 
 ClassWeight = Literal["balanced"] | Mapping[int, float] | None
@@ -90,7 +91,7 @@ class Bench:
             phases,
             epoch_steps=self.epoch_steps,
             callbacks=[LayerDraws(seed), *callbacks],
-            validation_data=judged,
+            validation=judged,
             verbose=verbose,
         )
         probabilities = predict(model, self.test.images)

@@ -1,102 +1,15 @@
-"""One fit: the phases of an arm as one stream of batches through the stock `fit`."""
+"""One fit: the phases of an arm through the stock `fit`, and the bar that shows it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
-from numpy.typing import NDArray
 
-from synthray.datasets._batches import ArrayBatches
+from synthray.comparison.batches import ArmBatches, FloatBatches, PhaseStream
+from synthray.comparison.streams import arm_stream, float_stream
 from synthray.generators.gan import GAN
-
-Images = NDArray[np.float32]
-Augment = Callable[[Images, int, int], Images]
-
-
-class FloatBatches(ArrayBatches):
-    """Batches whose images are float32, 0 to 255: what classifiers of a comparison see."""
-
-    def set_epoch(self, epoch: int) -> None:
-        """Take the order of this epoch, unless it is the one already."""
-        if epoch != getattr(self, "_epoch", None):
-            super().set_epoch(epoch)
-
-    def __getitem__(self, index: int) -> Any:
-        """Return batch `index`: images, labels, and weights where there are any."""
-        images, *rest = super().__getitem__(index)
-        return images.astype(np.float32), *rest
-
-
-@dataclass(frozen=True)
-class PhaseStream:
-    """The batches of one phase.
-
-    Attributes:
-        batches: The data of the phase.
-        steps: How many batches to take; passes over the data follow each other.
-        first_pass: Number of the first pass, which its order depends on.
-        augment: Applied to images, the run's seed and the step; or `None`.
-        seed: The run's seed.
-    """
-
-    batches: FloatBatches
-    steps: int
-    first_pass: int
-    augment: Augment | None
-    seed: int
-
-    @property
-    def next_pass(self) -> int:
-        """Number of the pass after the last of this phase."""
-        return self.first_pass - (-self.steps // len(self.batches))
-
-    def batch(self, step: int) -> Any:
-        """Return the batch of a step, counted from the start of the phase."""
-        passed, index = divmod(step, len(self.batches))
-        self.batches.set_epoch(self.first_pass + passed)
-        images, *rest = self.batches[index]
-        if self.augment is not None:
-            pass_and_index = self.first_pass * len(self.batches) + step
-            images = self.augment(images, self.seed, pass_and_index)
-        return images, *rest
-
-
-class ArmBatches(keras.utils.PyDataset):
-    """The phases of an arm, one after the other, in epochs of `epoch_steps` batches.
-
-    Args:
-        phases: The phases in order.
-        epoch_steps: Batches an epoch, whatever the size of the data.
-        num_batches: Batches of this epoch, where it is a shorter last one.
-    """
-
-    def __init__(
-        self, phases: list[PhaseStream], epoch_steps: int, num_batches: int | None = None
-    ) -> None:
-        super().__init__()
-        self._phases = phases
-        self._epoch_steps = epoch_steps
-        self._num_batches = num_batches or epoch_steps
-        self.epoch = 0
-
-    @property
-    def num_batches(self) -> int:
-        """Batches an epoch."""
-        return self._num_batches
-
-    def __getitem__(self, index: int) -> Any:
-        """Return batch `index` of this epoch."""
-        step = self.epoch * self._epoch_steps + index
-        for phase in self._phases:
-            if step < phase.steps:
-                return phase.batch(step)
-            step -= phase.steps
-        raise IndexError(index)
 
 
 class _SetEpoch(keras.callbacks.Callback):
@@ -116,6 +29,7 @@ def fit_phases(
     *,
     epoch_steps: int,
     callbacks: list[Any],
+    validation: FloatBatches | None = None,
     **fit_arguments: Any,
 ) -> dict[str, list[float]]:
     """Train a model through all phases; its history has a value every `epoch_steps` steps.
@@ -131,11 +45,12 @@ def fit_phases(
         batches = ArmBatches(phases, epoch_steps, steps)
         batches.epoch = first
         fitted = model.fit(
-            batches,
+            arm_stream(batches),
             initial_epoch=first,
             epochs=last,
             shuffle=False,
             callbacks=[_SetEpoch(batches), *callbacks],
+            validation_data=float_stream(validation),
             **fit_arguments,
         )
         for name, values in fitted.history.items():

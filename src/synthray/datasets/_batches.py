@@ -40,6 +40,11 @@ class ArrayBatches(keras.utils.PyDataset):
         shuffle: Draw a new order each epoch.
         seed: Seed of the order.
         drop_remainder: Leave out a last, smaller batch.
+
+    Attributes:
+        arrays: The arrays.
+        batch_size: Images a batch.
+        order: Rows of the current epoch in their order.
     """
 
     def __init__(
@@ -53,8 +58,8 @@ class ArrayBatches(keras.utils.PyDataset):
         super().__init__()
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}.")
-        self._arrays = arrays
-        self._batch_size = batch_size
+        self.arrays = arrays
+        self.batch_size = batch_size
         self._shuffle = shuffle
         self._seed = seed
         n = len(arrays[0])
@@ -64,11 +69,14 @@ class ArrayBatches(keras.utils.PyDataset):
     def set_epoch(self, epoch: int) -> None:
         """Take the order of this epoch (0-based)."""
         self._epoch = epoch
-        n = len(self._arrays[0])
+        self.order = self.order_of(epoch)
+
+    def order_of(self, epoch: int) -> NDArray[np.int64]:
+        """Return the rows of an epoch in their order."""
+        n = len(self.arrays[0])
         if self._shuffle:
-            self._order = np.random.default_rng([self._seed, epoch]).permutation(n)
-        else:
-            self._order = np.arange(n)
+            return np.random.default_rng([self._seed, epoch]).permutation(n)
+        return np.arange(n)
 
     @property
     def num_batches(self) -> int:
@@ -83,8 +91,8 @@ class ArrayBatches(keras.utils.PyDataset):
         """Return batch `index`: an array, or a tuple of arrays."""
         if not 0 <= index < self._length:
             raise IndexError(index)
-        rows = self._order[index * self._batch_size : (index + 1) * self._batch_size]
-        batch = tuple(array[rows] for array in self._arrays)
+        rows = self.order[index * self.batch_size : (index + 1) * self.batch_size]
+        batch = tuple(array[rows] for array in self.arrays)
         return batch if len(batch) > 1 else batch[0]
 
     def on_epoch_end(self) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from synthray._backend import is_tf_dataset
 from synthray._value_range import ValueRange, infer_value_range
 from synthray.datasets._batches import ArrayBatches
+from synthray.datasets._streams import streamed
 from synthray.datasets.image_dataset import ImageDataset
 from synthray.generators._labelled import MISSING, class_indices, with_labels_inside
 
@@ -22,7 +23,7 @@ class TrainingImages:
     Attributes:
         batches: What the stock `fit` takes.
         value_range: Range of float images.
-        own_order: The same batches where the library decides their order.
+        own_order: What `batches` come from where the library decides their order.
     """
 
     batches: Any
@@ -65,8 +66,9 @@ def prepare_images(
                 raise ValueError(MISSING)
             arrays.append(class_indices(y, len(x), num_classes))
         order = ArrayBatches(*arrays, batch_size=batch_size or 32, shuffle=shuffle, seed=seed)
+        stream = streamed(order)
         return TrainingImages(
-            order if num_classes is None else with_labels_inside(order), found, order
+            stream if num_classes is None else with_labels_inside(stream), found, order
         )
     if not (is_tf_dataset(x) or isinstance(x, keras.utils.PyDataset) or hasattr(x, "__iter__")):
         raise TypeError(

@@ -1,0 +1,80 @@
+"""The batches of an arm on their way into training, gathered inside TensorFlow's graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from synthray.comparison.batches import ArmBatches, FloatBatches, PhaseStream
+from synthray.datasets._streams import constants, gather, passes
+
+
+def arm_stream(batches: ArmBatches) -> Any:
+    """Return what `fit` reads the batches of an arm from: the same numbers, faster on TensorFlow.
+
+    See [`streamed`][synthray.datasets._streams.streamed].
+    """
+    if keras.backend.backend() != "tensorflow":
+        return batches
+    import tensorflow as tf
+
+    branches = [_gatherer(phase) for phase in batches.phases]
+
+    def batch(index: Any, phases: Any, draws: Any, ends: Any, rows: Any) -> Any:
+        start = tf.where(index > 0, ends[tf.maximum(index, 1) - 1], 0)
+        chosen, draw = rows[start : ends[index]], draws[index]
+        if len(branches) == 1:
+            return branches[0](chosen, draw)
+        return tf.switch_case(
+            tf.cast(phases[index], tf.int32), [partial(branch, chosen, draw) for branch in branches]
+        )
+
+    return passes(partial(_plan, batches), ["int64"] * 4, batch, batches.num_batches)
+
+
+def float_stream(batches: FloatBatches | None) -> Any:
+    """Return what `fit` reads validation images from."""
+    if batches is None or keras.backend.backend() != "tensorflow":
+        return batches
+    import tensorflow as tf
+
+    arrays = constants(batches.arrays)
+    size = batches.batch_size
+
+    def batch(index: Any, order: Any) -> Any:
+        images, *rest = gather(arrays, order[index * size : (index + 1) * size])
+        return tf.cast(images, tf.float32), *rest
+
+    return passes(lambda: [batches.order], ["int64"], batch, len(batches))
+
+
+def _plan(batches: ArmBatches) -> list[NDArray[np.int64]]:
+    """Return for the batches of an epoch: phases, draws, where their rows end, and all rows."""
+    places = [batches.place(index) for index in range(batches.num_batches)]
+    draws = [batches.phases[number].draw(step) for number, step in places]
+    rows = [batches.phases[number].rows(step) for number, step in places]
+    tables = [[number for number, _ in places], draws, np.cumsum([len(each) for each in rows])]
+    return [np.asarray(table, np.int64) for table in (*tables, np.concatenate(rows))]
+
+
+def _gatherer(phase: PhaseStream) -> Callable[[Any, Any], Any]:
+    """Return a function from rows and the number of a draw to a batch, for a graph."""
+    import tensorflow as tf
+
+    arrays = constants(phase.batches.arrays)
+
+    def batch(rows: Any, draw: Any) -> Any:
+        images, *rest = gather(arrays, rows)
+        images = tf.cast(images, tf.float32)
+        if phase.augment is not None:
+            shape = images.shape
+            images = tf.numpy_function(phase.augmented, [images, draw], tf.float32)
+            images.set_shape(shape)
+        return images, *rest
+
+    return batch
