@@ -15,12 +15,24 @@ def resolve_jit_compile(requested: bool | str) -> bool | str:
     XLA convolutions on a CPU run at about a third of the speed of TensorFlow's own (oneDNN);
     Keras' `"auto"` would choose them. Everything else is passed through.
     """
-    if requested == "auto" and keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
+    return False if requested == "auto" and runs_tensorflow_on_cpu() else requested
 
-        if not tf.config.list_physical_devices("GPU"):
-            return False
-    return requested
+
+def runs_tensorflow_on_cpu() -> bool:
+    """Whether TensorFlow is the backend, and there is no GPU."""
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    return not tf.config.list_physical_devices("GPU")
+
+
+def steps_at_once() -> int:
+    """Return how many steps of a small network one call into the backend should take.
+
+    Torch has no compiled loop to gain from; elsewhere the numbers stay the same.
+    """
+    return 1 if keras.backend.backend() == "torch" else 8
 
 
 def make_training_variables(model: Any, labels: NDArray[Any], outputs: int) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from synthray._adam import adam
 from synthray._backend import make_training_variables, resolve_jit_compile
 from synthray._fingerprint import compiled_digest
 from synthray.classifiers.fracture_classifier import FractureClassifier, wants_one_hot
@@ -96,7 +97,7 @@ class ClassifierFactory:
             outputs = self._outputs(model)
         if not model.compiled:
             model.compile(
-                optimizer=keras.optimizers.Adam(1e-3),
+                optimizer=adam(1e-3),
                 loss="binary_crossentropy" if outputs == 1 else "sparse_categorical_crossentropy",
                 metrics=["accuracy"],
                 steps_per_execution=self._steps_per_execution,

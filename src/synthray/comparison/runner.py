@@ -14,6 +14,7 @@ from typing import Any, get_args
 
 import keras
 
+from synthray._backend import steps_at_once
 from synthray._version import __version__
 from synthray.classifiers.fracture_classifier import FractureClassifier
 from synthray.comparison import cost, execution
@@ -33,7 +34,6 @@ from synthray.comparison.training import StepProgress
 from synthray.datasets.image_dataset import ImageDataset
 
 _log = logging.getLogger("synthray")
-_STEPS_AT_ONCE = 8
 
 
 def run_comparison(
@@ -152,11 +152,9 @@ def run_comparison(
     drawn_images.check_augmenter(augmenter, chosen, data, n_synthetic, with_folds=k is not None)
     execution.check_executor(executor)
     transform = classic_augmentation() if augmentation is None else augmentation
-    # Torch has no compiled loop to gain from; elsewhere the numbers stay the same.
-    at_once = 1 if keras.backend.backend() == "torch" else _STEPS_AT_ONCE
     recipe = Recipe(
         arms=tuple(chosen),
-        factory=ClassifierFactory(classifier, data, steps_per_execution=at_once),
+        factory=ClassifierFactory(classifier, data, steps_per_execution=steps_at_once()),
         augment=BatchAugmentation(transform, batch_size=batch_size),
         augmenter=augmenter,
         n_synthetic=n_synthetic,

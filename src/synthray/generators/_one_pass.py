@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import keras
 
+from synthray._adam import adam
 from synthray._backend import resolve_jit_compile
 from synthray._seed_state import SeededModel
 
@@ -39,7 +40,7 @@ class OnePassModel(SeededModel):
 
     def default_optimizer(self) -> keras.Optimizer:
         """Return the optimizer that `compile()` takes when it is given none."""
-        return keras.optimizers.Adam(1e-4)
+        return adam(1e-4)
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compile a reloaded model as it was, optimizer variables included."""

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from synthray._adam import adam
 from synthray._seed_state import with_callback
 from synthray._seeds import resolve_seed, spawn_seeds
 from synthray.generators._one_pass import OnePassModel
@@ -199,7 +200,7 @@ class CycleGAN(Translation, OnePassModel):
 
         The paper's Adam with a higher rate than its 2e-4, for networks a tenth of its size.
         """
-        return keras.optimizers.Adam(7e-4, beta_1=0.5)
+        return adam(7e-4, beta_1=0.5)
 
     def fit(
         self,

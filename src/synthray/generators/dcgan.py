@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import layers
 
+from synthray._layers import Conv2D
 from synthray._seeds import resolve_seed, spawn_seeds
 from synthray.generators import losses
 from synthray.generators.gan import GAN, Logits
@@ -114,7 +115,7 @@ def dcgan_generator(
             name=f"up{i}",
         )(x)
         x = layers.LeakyReLU(_NEGATIVE_SLOPE, dtype=dtype, name=f"up{i}_relu")(x)
-    x = layers.Conv2D(
+    x = Conv2D(
         channels,
         5,
         padding="same",

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 import keras
 import numpy as np
 
+from synthray._adam import adam
 from synthray._seed_state import with_callback
 from synthray._seeds import resolve_seed, spawn_seeds
 from synthray.generators._precision import in_full_precision
@@ -181,7 +182,7 @@ class R3GAN(R3GANStep):
 
     def default_optimizer(self) -> keras.Optimizer:
         """Return Adam without momentum, as the paper has it, at 3e-3 for equalized layers."""
-        return keras.optimizers.Adam(3e-3, beta_1=0.0, beta_2=0.99)
+        return adam(3e-3, beta_1=0.0, beta_2=0.99)
 
     def compile(self, optimizer: Any = None, **kwargs: Any) -> None:
         """Set the optimizer for both networks, as `GAN.compile`."""

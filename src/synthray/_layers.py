@@ -1,0 +1,101 @@
+"""Keras' layers, computed in fewer passes over memory.
+
+They have Keras' names, arguments and weights, so that files and summaries are the same.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import layers, ops
+
+from synthray._backend import runs_tensorflow_on_cpu
+
+
+@keras.saving.register_keras_serializable(package="synthray")
+class Conv2D(layers.Conv2D):
+    """`keras.layers.Conv2D`, as a matrix product where that is the same and faster.
+
+    Where steps are as long as the kernel, windows do not overlap: the convolution is a product of
+    rearranged images. Where it makes one map, with steps of one, TensorFlow's convolution on a CPU
+    computes mostly padding: there, one product gives what each tap adds to the map, and the shares
+    are shifted and added.
+    """
+
+    def call(self, inputs: Any) -> Any:
+        """Convolve images `(n, h, w, c)`."""
+        plain = self.data_format == "channels_last" and self.groups == 1
+        if not plain or any(rate != 1 for rate in self.dilation_rate):
+            return super().call(inputs)
+        if self.strides == self.kernel_size and self.padding == "valid":
+            outputs = _product_of_windows(inputs, self.kernel)
+        elif self._makes_one_map() and runs_tensorflow_on_cpu():
+            outputs = _sum_of_taps(inputs, self.kernel)
+        else:
+            return super().call(inputs)
+        if self.use_bias:
+            outputs = outputs + self.bias
+        return outputs if self.activation is None else self.activation(outputs)
+
+    def _makes_one_map(self) -> bool:
+        odd = all(side % 2 for side in self.kernel_size)
+        return self.filters == 1 and odd and self.padding == "same" and set(self.strides) == {1}
+
+
+def _product_of_windows(images: Any, kernel: Any) -> Any:
+    """Convolve where windows lie side by side; what is left at the edges is not used."""
+    high, wide, channels, filters = kernel.shape
+    rows, cols = images.shape[1] // high, images.shape[2] // wide
+    if tuple(images.shape[1:3]) != (rows * high, cols * wide):
+        images = images[:, : rows * high, : cols * wide]
+    x = ops.reshape(images, (-1, rows, high, cols, wide * channels))
+    x = ops.reshape(ops.transpose(x, (0, 1, 3, 2, 4)), (-1, high * wide * channels))
+    x = ops.matmul(x, ops.reshape(kernel, (-1, filters)))
+    return ops.reshape(x, (-1, rows, cols, filters))
+
+
+def _sum_of_taps(images: Any, kernel: Any) -> Any:
+    """Convolve to one map, zeros around, steps of one: a product, then shifts of its maps."""
+    high, wide, channels, _ = kernel.shape
+    rows, cols = images.shape[1:3]
+    taps = ops.transpose(ops.reshape(kernel, (high * wide, channels)))
+    shares = ops.matmul(ops.reshape(images, (-1, channels)), taps)
+    # Maps first: each is shifted as a whole.
+    shares = ops.reshape(ops.transpose(shares), (high, wide, -1, rows, cols))
+    shares = ops.pad(shares, [[0, 0]] * 3 + [[high // 2] * 2, [wide // 2] * 2])
+    total = sum(
+        shares[i, j, :, i : i + rows, j : j + cols] for i in range(high) for j in range(wide)
+    )
+    return total[..., None]
+
+
+@keras.saving.register_keras_serializable(package="synthray")
+class BatchNormalization(layers.BatchNormalization):
+    """`keras.layers.BatchNormalization`, by TensorFlow's one operation for it on a CPU."""
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        """Normalize images `(n, h, w, c)` by what the batch is like, or by what batches were."""
+        usual = len(inputs.shape) == 4 and self.axis in (-1, 3) and mask is None
+        usual = usual and self.scale and self.center and not getattr(self, "renorm", False)
+        own = training and self.trainable and not self.synchronized
+        if not (usual and own and runs_tensorflow_on_cpu()):
+            return super().call(inputs, training=training, mask=mask)
+        import tensorflow as tf
+
+        outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=ops.cast(inputs, "float32"),
+            scale=self.gamma,
+            offset=self.beta,
+            mean=[],
+            variance=[],
+            epsilon=self.epsilon,
+            is_training=True,
+        )
+        # The operation divides by one less than the count, Keras by the count.
+        count = ops.cast(ops.size(inputs) / inputs.shape[-1], "float32")
+        rest = 1.0 - self.momentum
+        self.moving_mean.assign(self.moving_mean * self.momentum + mean * rest)
+        variance = variance * (count - 1.0) / count
+        self.moving_variance.assign(self.moving_variance * self.momentum + variance * rest)
+        return ops.cast(outputs, self.compute_dtype)

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from synthray import _layers
+from synthray.classifiers.fracture_classifier import FractureClassifier
+
+pytestmark = pytest.mark.backend
+
+RNG = np.random.default_rng(0)
+
+
+def trained(layer: keras.Layer, images: Any, *, target: Any) -> tuple[list[Any], Any]:
+    """Take one step of plain descent; return the weights after it and what inference gives."""
+    inputs = keras.Input(images.shape[1:])
+    # A trainable layer before it: the gradient of the images counts too.
+    scaled = layers.Dense(images.shape[-1], kernel_initializer="identity")(inputs)
+    model = keras.Model(inputs, layer(scaled))
+    model.compile(keras.optimizers.SGD(0.1), "mse", jit_compile=False)
+    model.fit(images, target, batch_size=len(images), verbose=0)
+    return model.get_weights(), model.predict(images, verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("shape", "options"),
+    [
+        ((9, 12, 2), {"filters": 4, "kernel_size": 3, "strides": 3}),
+        ((11, 10, 3), {"filters": 2, "kernel_size": (3, 2), "strides": (3, 2), "use_bias": False}),
+        ((8, 7, 5), {"filters": 1, "kernel_size": 5, "padding": "same", "activation": "relu"}),
+        ((6, 6, 2), {"filters": 1, "kernel_size": (3, 1), "padding": "same"}),
+        ((8, 8, 2), {"filters": 3, "kernel_size": 3}),
+        ((8, 8, 2), {"filters": 1, "kernel_size": 3, "padding": "same", "dilation_rate": 2}),
+    ],
+)
+def test_convolutions_are_those_of_keras(shape: tuple[int, ...], options: dict[str, Any]) -> None:
+    options = {**options, "kernel_initializer": keras.initializers.GlorotUniform(3)}
+    images = RNG.normal(size=(5, *shape)).astype("float32")
+    plain, own = layers.Conv2D(**options), _layers.Conv2D(**options)
+    target = RNG.normal(size=plain.compute_output_shape(images.shape)).astype("float32")
+    for a, b in zip(*(trained(each, images, target=target) for each in (plain, own)), strict=True):
+        for one, other in zip(a, b, strict=True):
+            np.testing.assert_allclose(other, one, rtol=2e-5, atol=2e-5)
+
+
+def test_batches_are_normalized_as_by_keras() -> None:
+    images = (RNG.normal(size=(6, 5, 4, 3)) * [1, 5, 0.1] + [0, 3, -2]).astype("float32")
+    target = RNG.normal(size=images.shape).astype("float32")
+    found = [
+        trained(kind(momentum=0.8, epsilon=1e-4), images, target=target)
+        for kind in (layers.BatchNormalization, _layers.BatchNormalization)
+    ]
+    for (weights, outputs), (own_weights, own_outputs) in [found]:  # one mean is 20 deviations
+        np.testing.assert_allclose(own_outputs, outputs, rtol=1e-4, atol=1e-4)
+        for one, other in zip(weights, own_weights, strict=True):
+            np.testing.assert_allclose(other, one, rtol=1e-4, atol=1e-4)
+
+
+def test_a_frozen_layer_keeps_its_statistics() -> None:
+    layer = _layers.BatchNormalization()
+    layer.build((None, 4, 4, 2))
+    layer.trainable = False
+    layer(np.ones((2, 4, 4, 2), "float32"), training=True)
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(layer.moving_mean.value), [0, 0])
+
+
+def test_files_of_keras_layers_load(tmp_path: Path) -> None:
+    own = FractureClassifier(seed=0).network
+    copies = []
+    for layer in own.layers:
+        config = layer.get_config()
+        config["dtype"] = "float32"
+        copies.append(getattr(layers, type(layer).__name__).from_config(config))
+    plain = keras.Sequential([keras.Input((64, 64, 1)), *copies])
+    images = RNG.uniform(size=(3, 64, 64, 1)).astype("float32")
+    plain.save_weights(tmp_path / "plain.weights.h5")
+    other = FractureClassifier(seed=1).network
+    other.load_weights(tmp_path / "plain.weights.h5")
+    np.testing.assert_allclose(
+        keras.ops.convert_to_numpy(other(images)),
+        keras.ops.convert_to_numpy(plain(images)),
+        rtol=1e-5,
+    )

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from synthray.comparison.batches import ArmBatches, FloatBatches, PhaseStream
+from synthray.comparison.streams import arm_stream, float_stream
+from synthray.datasets._batches import ArrayBatches
+from synthray.datasets._streams import streamed
+
+RNG = np.random.default_rng(0)
+IMAGES = RNG.integers(0, 256, (23, 6, 5, 1), np.uint8)
+LABELS = np.arange(23)
+WEIGHTS = RNG.uniform(size=23).astype(np.float32)
+
+on_tensorflow = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="streams are TensorFlow's"
+)
+
+
+def assert_same(found: Any, expected: Any) -> None:
+    found = found if isinstance(found, tuple) else (found,)
+    expected = expected if isinstance(expected, tuple) else (expected,)
+    for one, other in zip(found, expected, strict=True):
+        one = np.asarray(one)
+        assert one.dtype == other.dtype
+        np.testing.assert_array_equal(one, other)
+
+
+@on_tensorflow
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("arrays", [(IMAGES,), (IMAGES, LABELS, WEIGHTS)])
+def test_streams_hold_the_batches_of_each_epoch(arrays: tuple[Any, ...], shuffle: bool) -> None:
+    batches = ArrayBatches(*arrays, batch_size=5, shuffle=shuffle, seed=3)
+    stream = streamed(batches)
+    assert int(stream.cardinality()) == len(batches) == 5
+    for epoch in (0, 4, 1):
+        batches.set_epoch(epoch)
+        found = list(stream)
+        assert len(found) == 5
+        for index, batch in enumerate(found):
+            assert_same(batch, batches[index])
+
+
+@on_tensorflow
+def test_streams_leave_out_what_batches_leave_out() -> None:
+    batches = ArrayBatches(IMAGES, batch_size=5, drop_remainder=True)
+    assert [len(batch) for batch in streamed(batches)] == [5, 5, 5, 5]
+
+
+def brighter(images: Any, seed: int, draw: int) -> Any:
+    return images + np.float32(seed * 100 + draw)
+
+
+def phases(*steps: int, augment: bool) -> list[PhaseStream]:
+    made: list[PhaseStream] = []
+    for number, count in enumerate(steps):
+        rows = slice(0, 23 - 7 * number)  # phases of other sizes
+        arrays = (IMAGES[rows], LABELS[rows], WEIGHTS[rows])
+        batches = FloatBatches(*arrays, batch_size=4, shuffle=True, seed=1)
+        first = made[-1].next_pass if made else 0
+        last = augment and number == len(steps) - 1
+        made.append(PhaseStream(batches, count, first, brighter if last else None, 2))
+    return made
+
+
+@on_tensorflow
+@pytest.mark.parametrize("steps", [(20,), (7, 9, 4)])
+@pytest.mark.parametrize("augment", [True, False])
+def test_streams_of_arms_hold_the_batches_of_each_epoch(
+    steps: tuple[int, ...], augment: bool
+) -> None:
+    batches = ArmBatches(phases(*steps, augment=augment), 8)
+    expected = ArmBatches(phases(*steps, augment=augment), 8)
+    stream = arm_stream(batches)
+    for epoch in (0, 1):
+        batches.epoch = expected.epoch = epoch
+        found = list(stream)
+        assert len(found) == 8
+        for index, batch in enumerate(found):
+            assert_same(batch, expected[index])
+
+
+@on_tensorflow
+def test_a_shorter_last_epoch() -> None:
+    batches = ArmBatches(phases(20, augment=False), 8, 4)
+    batches.epoch = 2
+    found = list(arm_stream(batches))
+    for index, batch in enumerate(found):
+        assert_same(batch, batches[index])
+    assert len(found) == 4
+
+
+@on_tensorflow
+def test_validation_images_are_float() -> None:
+    batches = FloatBatches(IMAGES, LABELS, batch_size=9)
+    for index, batch in enumerate(float_stream(batches)):
+        assert_same(batch, batches[index])
+
+
+def test_other_backends_read_the_batches_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    batches = ArrayBatches(IMAGES)
+    assert streamed(batches) is batches
+    arm = ArmBatches(phases(3, augment=False), 3)
+    assert arm_stream(arm) is arm
+    judged = FloatBatches(IMAGES, LABELS)
+    assert float_stream(judged) is judged
+    assert float_stream(None) is None
