@@ -1,9 +1,10 @@
-"""The picture of real and drawn images side by side, from what `benchmarks/generators.py` kept.
+"""Pictures of real and drawn images side by side, from what `benchmarks/generators.py` kept.
 
     python benchmarks/pictures.py --set fracatlas --data PATH --class fractured
 
 Real images are those that were held out. The first images of a fixed seed are shown, none chosen.
-Writes `docs/assets/generators_<set>.png` and, where pairs were kept, copies the closest ones.
+Writes `docs/assets/generators_<set>.png` from the generators that draw, `translations_<set>.png`
+from `CycleGAN`, and copies the closest pairs. What was not kept is left out, and said.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ from __future__ import annotations
 import argparse
 import shutil
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from generators import SETS, load
 from synthray._report.images import class_rows
@@ -38,25 +41,41 @@ def main() -> None:
     own = held_out.by_class()[args.kind].images
     rows = {"real, held out": own[rng.permutation(len(own))[:n]]}
     label = train.class_names.index(args.kind)
-    others = train.images[rng.permutation(np.flatnonzero(train.labels != label))[:n]]
+    others = train.images[rng.permutation(np.flatnonzero(train.labels != label))[: args.columns]]
     for generator in GENERATORS:
         name = f"{args.set}_{kind}_{generator}".lower()
         if not (args.runs / f"{name}.keras").is_file():
             print(f"{generator} is left out: {name}.keras is not in {args.runs.name}/.")
             continue
         gan = keras.saving.load_model(args.runs / f"{name}.keras")
-        translated = generator == "CycleGAN"
-        drawn = gan.translate(others, to=args.kind) if translated else gan.sample(n, seed=0)
-        rows[f"{generator}, of real ones of the other class" if translated else generator] = drawn
         pairs = args.runs / f"{name}_pairs.png"
         if pairs.is_file():
             shutil.copy(pairs, ASSETS / f"pairs_{args.set}_{generator.lower()}.png")
+        if generator == "CycleGAN":
+            write_translations(gan, others, args)
+        else:
+            rows[generator] = gan.sample(n, seed=0)
+    if len(rows) == 1:
+        return
     lines = {}
     for place, (name, images) in enumerate(rows.items()):
         lines[name] = images[: args.columns]
         lines[" " * (place + 1)] = images[args.columns :]  # a second line, without a name
     class_rows(lines, args.columns).savefig(ASSETS / f"generators_{args.set}.png", dpi=110)
     print(f"wrote generators_{args.set}.png: {', '.join(rows)}")
+
+
+def write_translations(gan: Any, images: NDArray[np.uint8], args: argparse.Namespace) -> None:
+    """Draw images of the other class, what they become, and what has changed."""
+    becoming = gan.translate(images, to=args.kind)
+    change = np.clip(128 + becoming.astype(int) - images, 0, 255).astype(np.uint8)
+    lines = {
+        "real, of the other class": images,
+        f"CycleGAN: the same, made {args.kind}": becoming,
+        "what it changed (gray: nothing)": change,
+    }
+    class_rows(lines, args.columns).savefig(ASSETS / f"translations_{args.set}.png", dpi=110)
+    print(f"wrote translations_{args.set}.png")
 
 
 if __name__ == "__main__":
