@@ -19,6 +19,7 @@ import pytest
 from PIL import Image
 
 import synthray as sr
+from synthray._adam import adam
 from synthray.augmenter import progress, resampling
 from toys import assert_equal_weights, bars
 
@@ -199,7 +200,7 @@ OTHER_GENERATORS: dict[str, tuple[Any, str]] = {
         r"generator\.dtype \('float32', now 'mixed_bfloat16'\)",
     ),
     "learning rate": (
-        lambda **k: _compiled(tiny(**k), keras.optimizers.Adam(1e-3)),
+        lambda **k: _compiled(tiny(**k), adam(1e-3)),
         r"generator\.optimizer\.config\.learning_rate \(0\.0001, now 0\.001\)",
     ),
     "class": (

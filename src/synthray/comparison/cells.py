@@ -233,6 +233,10 @@ class Cell:
         return keys
 
 
+Job = tuple[Cell, list[Arm]]
+"""A cell, and the arms to compute of it."""
+
+
 @dataclass(frozen=True, eq=False)
 class CellResult:
     """What a cell found.

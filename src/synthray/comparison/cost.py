@@ -12,7 +12,7 @@ from synthray.augmenter.progress import describe
 from synthray.comparison import synthetic as drawn_images
 from synthray.comparison.arms import Arm, Phase
 from synthray.comparison.batches import PhaseStream
-from synthray.comparison.cells import Cell
+from synthray.comparison.cells import Cell, Job
 from synthray.comparison.training import fit_phases
 
 _TIMED = 16
@@ -20,6 +20,8 @@ _GENERATOR_STEPS = 3
 _DRAWN = 32
 _WORTH_TIMING = 3_000  # steps of classifiers: half a minute of a small network, or more
 _WORTH_TIMING_GENERATORS = 100
+_WORTH_TIMING_SOON = 300  # the timed steps are a tenth of these
+_WORTH_SAYING = 60.0
 
 
 @dataclass(frozen=True)
@@ -29,30 +31,43 @@ class Estimate:
     Attributes:
         units: The work, in steps of a classifier.
         generator_units: What a step of a generator costs, in steps of a classifier.
-        text: What it will take, in words; `None` for work too short to be worth timing.
+        seconds: What it will take in one process; `None` for work too short to be worth timing.
+        parts: What that is made up of, in words; `None` where it need not be said.
     """
 
     units: int
     generator_units: int = 1
-    text: str | None = None
+    seconds: float | None = None
+    parts: str | None = None
+
+    def text(self, workers: int) -> str | None:
+        """Return what to say of it, where so many cells are computed side by side."""
+        if self.seconds is None or self.parts is None:
+            return None
+        text = f"Cost, by a few timed steps: {self.parts}; together {describe(self.seconds)}"
+        if workers > 1:
+            shared = describe(self.seconds / workers)
+            text += f", or {shared} if {workers} workers do not hinder each other"
+        return f"{text}."
 
 
-def estimate(jobs: list[tuple[Cell, list[Arm]]], *, workers: int = 1) -> Estimate:
+def estimate(jobs: list[Job], *, soon: bool = False) -> Estimate:
     """Count the steps, and where they are many, time a few.
 
     Args:
         jobs: Cells, and the arms to compute of each.
-        workers: How many cells are computed side by side.
+        soon: Whether fewer steps suffice, since how the work is done depends on the time.
     """
     steps = sum(cell.planned_steps(arm) for cell, arms in jobs for arm in arms)
     drawing = [cell for cell, arms in jobs if any(arm.uses_synthetic for arm in arms)]
     generator_steps = sum(cell.generator_steps for cell in drawing)
-    if steps < _WORTH_TIMING and generator_steps < _WORTH_TIMING_GENERATORS:
+    long = steps >= _WORTH_TIMING or generator_steps >= _WORTH_TIMING_GENERATORS
+    if not long and not (soon and steps >= _WORTH_TIMING_SOON):
         return Estimate(steps + generator_steps)
     first, each = _time_classifier(jobs[0][0])
     fits = sum(len(arms) for _, arms in jobs)
     total = fits * first + steps * each
-    text = f"{fits} fits of {steps:,} steps in all: about {describe(total)}"
+    parts = f"{fits} fits of {steps:,} steps in all: about {describe(total)}"
     cost = 1
     if generator_steps:
         a_step, an_image = _time_generator(drawing[0])
@@ -62,14 +77,13 @@ def estimate(jobs: list[tuple[Cell, list[Arm]]], *, workers: int = 1) -> Estimat
             drawn_images.planned(c.recipe.augmenter, c.train, c.recipe.n_synthetic) for c in drawing
         )
         total += training + drawn
-        text += (
+        parts += (
             f"; {generator_steps:,} steps of generators: about {describe(training)}; "
             f"drawing: about {describe(drawn)}"
         )
-    text = f"Cost, by a few timed steps: {text}; together {describe(total)}"
-    if workers > 1:
-        text += f", or {describe(total / workers)} if {workers} workers do not hinder each other"
-    return Estimate(steps + cost * generator_steps, cost, f"{text}.")
+    worth_saying = long or total >= _WORTH_SAYING
+    units = steps + cost * generator_steps
+    return Estimate(units, cost, total, parts if worth_saying else None)
 
 
 def _time_classifier(cell: Cell) -> tuple[float, float]:

@@ -1,41 +1,51 @@
-"""Computes cells one after the other, or side by side through any executor."""
+"""Computes cells here, in processes of one thread each, or side by side through any executor."""
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Generator
 from concurrent.futures import Executor, Future, as_completed
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import keras
 
-from synthray.comparison.arms import Arm
-from synthray.comparison.cells import Cell, CellResult, compute_elsewhere
+from synthray.comparison import cost, processes
+from synthray.comparison.cells import Cell, CellResult, Job, compute_elsewhere
 from synthray.comparison.training import StepProgress
 
-Job = tuple[Cell, list[Arm]]
+Execution = Executor | Literal["auto"] | None
+Found = Generator[tuple[Cell, CellResult], None, None]
+
+_log = logging.getLogger("synthray")
 
 
 def compute(
-    jobs: list[Job], executor: Executor | None, *, progress: StepProgress | None, verbose: Any
-) -> Iterator[tuple[Cell, CellResult]]:
-    """Yield what each cell found, in any order."""
-    if executor is None:
-        shown = [] if progress is None else [progress]
-        for cell, arms in jobs:
-            yield cell, cell.compute(arms, shown=shown, verbose=verbose)
+    jobs: list[Job], executor: Execution, *, say: Callable[[str], None], verbose: Any
+) -> Found:
+    """Say what it will cost, then yield what each cell found, in any order."""
+    if not jobs:
         return
-    futures = {executor.submit(compute_elsewhere, cell, arms): cell for cell, arms in jobs}
-    try:
-        for future in as_completed(futures):
-            cell, found = futures[future], _result(future)
-            if progress is not None:
-                drawn = found.synthetic is not None
-                progress.add(sum(run.steps for run in found.runs), cell.generator_steps * drawn)
-            yield cell, found
-    finally:
-        for future in futures:  # after an error or an interrupt; what has ended is stored
-            future.cancel()
+    choosing = executor == "auto" and verbose != 2  # lines an epoch are written here alone
+    parts = processes.split(jobs) if choosing else []
+    count = processes.useful(parts) if len(parts) > 1 else 1
+    work = cost.estimate(jobs, soon=count > 1)
+    _log.info("%d fits, %d steps", sum(len(arms) for _, arms in jobs), work.units)
+    progress = None
+    if verbose in (1, "auto"):
+        bar = keras.utils.Progbar(work.units, unit_name="step")
+        progress = StepProgress(bar, work.generator_units)
+    if isinstance(executor, Executor):
+        _tell(work, workers(executor), say)
+        yield from _through(executor, jobs, progress)
+    elif count > 1 and (work.seconds or 0.0) >= processes.WORTH_PROCESSES:
+        parts = processes.longest_first(parts, work.generator_units)
+        yield from _in_processes(parts, count, work, say=say, progress=progress)
+    else:
+        _tell(work, 1, say)
+        yield from _here(jobs, progress, verbose)
 
 
 def check_executor(executor: Any) -> None:
@@ -45,12 +55,12 @@ def check_executor(executor: Any) -> None:
         TypeError: If it is none.
         ValueError: If its processes would be forked from one that has started a backend.
     """
-    if executor is None:
+    if executor is None or (isinstance(executor, str) and executor == "auto"):
         return
     if not isinstance(executor, Executor):
         raise TypeError(
-            f"executor must be a concurrent.futures.Executor, got {type(executor).__name__}. For "
-            "dask: Client(...).get_executor()."
+            f'executor must be "auto", None or a concurrent.futures.Executor, got {executor!r}. '
+            "For dask: Client(...).get_executor()."
         )
     # Threads of the backend do not survive a fork: its first operation would wait for ever.
     context = getattr(executor, "_mp_context", None)
@@ -62,10 +72,80 @@ def check_executor(executor: Any) -> None:
         )
 
 
-def workers(executor: Executor | None) -> int:
+def workers(executor: Executor) -> int:
     """Return how many cells an executor computes at once, as far as it tells."""
     found = getattr(executor, "_max_workers", 1)
     return found if isinstance(found, int) else multiprocessing.cpu_count()
+
+
+def _tell(work: cost.Estimate, workers: int, say: Callable[[str], None]) -> None:
+    text = work.text(workers)
+    if text is not None:
+        say(text)
+
+
+def _here(jobs: list[Job], progress: StepProgress | None, verbose: Any) -> Found:
+    shown = [] if progress is None else [progress]
+    for cell, arms in jobs:
+        yield cell, cell.compute(arms, shown=shown, verbose=verbose)
+
+
+def _through(executor: Executor, jobs: list[Job], progress: StepProgress | None) -> Found:
+    futures = {executor.submit(compute_elsewhere, cell, arms): cell for cell, arms in jobs}
+    try:
+        for future in as_completed(futures):
+            cell, found = futures[future], _result(future)
+            _show(progress, cell, found)
+            yield cell, found
+    finally:
+        for future in futures:  # after an error or an interrupt; what has ended is stored
+            future.cancel()
+
+
+def _in_processes(
+    jobs: list[Job],
+    count: int,
+    work: cost.Estimate,
+    *,
+    say: Callable[[str], None],
+    progress: StepProgress | None,
+) -> Found:
+    """Yield what each cell found; compute here what other processes cannot."""
+    left = dict(enumerate(jobs))
+    with tempfile.TemporaryDirectory(prefix="synthray-", ignore_cleanup_errors=True) as folder:
+        reason = _reason_to_stay(jobs, Path(folder))
+        _tell(work, 1 if reason else count, say)
+        if reason is None:
+            say(
+                f"Training in {count} processes of one thread each (executor=None trains in this "
+                "process)."
+            )
+            try:
+                for number, found in processes.compute(Path(folder), len(jobs), count):
+                    cell, _ = left.pop(number)
+                    _show(progress, cell, found)
+                    yield cell, found
+            except processes.UnpackError as error:
+                reason = f"a part of the comparison cannot be read in another one ({error})"
+    if reason is not None:
+        say(f"Training in this process: {reason}.")
+        yield from _here(list(left.values()), progress, 0)
+
+
+def _reason_to_stay(jobs: list[Job], folder: Path) -> str | None:
+    if jobs[0][0].recipe.callbacks is not None:
+        return "callbacks may write to objects of this one (an Executor runs them elsewhere)"
+    try:
+        processes.pack(jobs, folder)
+    except Exception as error:  # of any kind: objects decide for themselves how they are sent
+        return f"a part of the comparison cannot be sent to another one ({error})"
+    return None
+
+
+def _show(progress: StepProgress | None, cell: Cell, found: CellResult) -> None:
+    if progress is not None:
+        drawn = found.synthetic is not None
+        progress.add(sum(run.steps for run in found.runs), cell.generator_steps * drawn)
 
 
 def _result(future: Future[CellResult]) -> CellResult:

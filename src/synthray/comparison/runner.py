@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import platform
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Executor
 from importlib.metadata import version
 from os import PathLike
 from typing import Any, get_args
@@ -17,7 +17,7 @@ import keras
 from synthray._backend import steps_at_once
 from synthray._version import __version__
 from synthray.classifiers.fracture_classifier import FractureClassifier
-from synthray.comparison import cost, execution
+from synthray.comparison import execution
 from synthray.comparison import protocol as protocols
 from synthray.comparison import synthetic as drawn_images
 from synthray.comparison.arms import ARMS, Arm, Budget, resolve_arms
@@ -30,7 +30,6 @@ from synthray.comparison.pictures import Pictures, examples
 from synthray.comparison.protocol import Audit, Judging, Protocol
 from synthray.comparison.result import ArmRun, ComparisonResult
 from synthray.comparison.store import RunStore
-from synthray.comparison.training import StepProgress
 from synthray.datasets.image_dataset import ImageDataset
 
 _log = logging.getLogger("synthray")
@@ -57,7 +56,7 @@ def run_comparison(
     audit: Audit = "warn",
     fold_seed: int = 0,
     workdir: str | PathLike[str] | None = None,
-    executor: Executor | None = None,
+    executor: execution.Execution = "auto",
     callbacks: Callable[[str, int], list[Any]] | None = None,
     verbose: Any = "auto",
 ) -> ComparisonResult:
@@ -117,7 +116,10 @@ def run_comparison(
         workdir: Folder where generators, drawn images and every finished fit are kept at once. A
             run that was killed, called again, goes on where it was. Fits count as the same only if
             all that determines them is: images, arm, classifier, settings, versions.
-        executor: Any `concurrent.futures.Executor`: folds and seeds are computed side by side.
+        executor: `"auto"` trains work of a minute or more in several processes of one thread each,
+            one a usable core: not with an accelerator, `callbacks` or `verbose=2`. Another number
+            of threads rounds otherwise. `None` trains in this process alone. Through any
+            `concurrent.futures.Executor`, folds and seeds are computed side by side.
         callbacks: Called with an arm's name and a seed, returns Keras callbacks for that fit.
         verbose: 0 for silence, 1 or `"auto"` for what the audit found, what the run will cost and
             one progress bar over all steps, 2 for a line an epoch. The logger `synthray` tells
@@ -248,7 +250,7 @@ def _cells(
 def _run(
     cells: list[Cell],
     recipe: Recipe,
-    executor: Executor | None,
+    executor: execution.Execution,
     say: Callable[[str], None],
     verbose: Any,
 ) -> dict[Cell, list[CellResult]]:
@@ -268,18 +270,11 @@ def _run(
         others = recipe.store.count_fits() - kept
         text = f"{kept} of {fits} fits are in the workdir, {fits - kept} to compute."
         say(text + (f" {others} fits there are of other settings." if others else ""))
-    work = cost.estimate(jobs, workers=execution.workers(executor))
-    _log.info("%d fits, %d steps of %d images", fits - kept, work.units, recipe.batch_size)
-    if work.text is not None:
-        say(work.text)
-    progress = None
-    if jobs and verbose in (1, "auto"):
-        bar = keras.utils.Progbar(work.units, unit_name="step")
-        progress = StepProgress(bar, work.generator_units)
-    for cell, result in execution.compute(jobs, executor, progress=progress, verbose=verbose):
-        found[cell].append(result)
-        for run in result.runs:
-            _warn_diverged(run)
+    with contextlib.closing(execution.compute(jobs, executor, say=say, verbose=verbose)) as results:
+        for cell, result in results:
+            found[cell].append(result)
+            for run in result.runs:
+                _warn_diverged(run)
     first = cells[0]  # whose drawn images are shown, whatever was computed now
     drawing = any(arm.uses_synthetic for arm in recipe.arms)
     if drawing and not any(result.examples for result in found[first]):

@@ -1,0 +1,193 @@
+"""Cells computed in processes of one thread each: a small network keeps about one core busy.
+
+Cells go to the processes through a private temporary folder, which only these read and which is
+gone afterwards. Arrays lie there once and are mapped into memory, however many processes there are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import mmap
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import as_completed
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+import keras
+import loky
+from loky.backend import get_context
+
+from synthray.comparison.cells import CellResult, Job, compute_elsewhere
+from synthray.datasets.image_dataset import ImageDataset
+
+WORTH_PROCESSES = 60.0  # seconds of work; to start processes takes about ten
+
+_ALIGNED = 64
+_ONE_THREAD = {
+    **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
+    "VECLIB_MAXIMUM_THREADS": "1",
+    # With two threads between operations, TensorFlow keeps two cores busy by turns.
+    **dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), "1"),
+    "NPROC": "1",  # of JAX
+    "LOKY_MAX_CPU_COUNT": "1",  # a comparison within a comparison stays in its process
+}
+_log = logging.getLogger("synthray")
+
+
+class UnpackError(Exception):
+    """What was sent could not be read in the other process."""
+
+
+def useful(jobs: list[Job]) -> int:
+    """Return how many processes would have something to do; 1 where this one had better train."""
+    reason = None
+    if multiprocessing.current_process().daemon:
+        reason = "it is a daemon, which may start no others"
+    elif _has_accelerator():
+        reason = "it has an accelerator"
+    if reason is not None:
+        _log.info("Training in this process: %s.", reason)
+        return 1
+    return min(len(jobs), loky.cpu_count())
+
+
+def split(jobs: list[Job]) -> list[Job]:
+    """Return smaller jobs: one for each arm, but for those that share images yet to be drawn."""
+    parts: list[Job] = []
+    for cell, arms in jobs:
+        given = cell.recipe.augmenter is None or isinstance(cell.recipe.augmenter, ImageDataset)
+        sharing = [arm for arm in arms if arm.uses_synthetic and not given]
+        parts += [(cell, [arm]) for arm in arms if arm not in sharing]
+        parts += [(cell, sharing)] if sharing else []
+    return parts
+
+
+def longest_first(jobs: list[Job], generator_units: int) -> list[Job]:
+    """Return the jobs in an order that leaves no process idle for long at the end."""
+
+    def units(job: Job) -> int:
+        cell, arms = job
+        drawing = any(arm.uses_synthetic for arm in arms)
+        return sum(map(cell.planned_steps, arms)) + drawing * generator_units * cell.generator_steps
+
+    return sorted(jobs, key=units, reverse=True)
+
+
+def pack(jobs: list[Job], folder: Path) -> None:
+    """Write jobs, and the settings of Keras that they depend on, for other processes."""
+    settings = {
+        "floatx": keras.config.floatx(),
+        "epsilon": keras.config.epsilon(),
+        "image_data_format": keras.config.image_data_format(),
+        "dtype_policy": keras.dtype_policies.serialize(keras.config.dtype_policy()),
+    }
+    arrays: list[Any] = []
+    body = cloudpickle.dumps(jobs, protocol=5, buffer_callback=arrays.append)
+    places = []
+    with (folder / "arrays").open("wb") as file:
+        for array in arrays:
+            file.write(bytes(-file.tell() % _ALIGNED))
+            places.append((file.tell(), file.write(array.raw())))
+        file.write(b"\0")  # an empty file cannot be mapped
+    (folder / "jobs").write_bytes(cloudpickle.dumps((settings, body, places)))
+
+
+@functools.lru_cache(maxsize=1)
+def _unpack(folder: Path) -> list[Job]:
+    settings, body, places = cloudpickle.loads((folder / "jobs").read_bytes())
+    for name, value in settings.items():
+        if name == "dtype_policy":
+            value = keras.dtype_policies.deserialize(value)
+        getattr(keras.config, f"set_{name}")(value)
+    with (folder / "arrays").open("rb") as file:  # what a process writes there, it writes in a copy
+        mapped = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
+    jobs: list[Job] = cloudpickle.loads(
+        body, buffers=[mapped[start : start + size] for start, size in places]
+    )
+    return jobs
+
+
+def compute(folder: Path, jobs: int, workers: int) -> Iterator[tuple[int, CellResult]]:
+    """Yield the number of each packed job and what it found, in any order.
+
+    Raises:
+        UnpackError: If the processes cannot read what was packed.
+        RuntimeError: If a process is killed.
+    """
+    with _pool(workers) as executor:
+        futures = {executor.submit(_compute, folder, number): number for number in range(jobs)}
+        for future in as_completed(futures):
+            try:
+                found = future.result()
+            except BrokenProcessPool as error:
+                raise RuntimeError(
+                    "A process of this comparison ended before its work did; memory may have run "
+                    "out. executor=None trains in this process alone, and with a workdir= no "
+                    "finished fit is lost."
+                ) from error
+            yield futures[future], found
+
+
+@contextlib.contextmanager
+def _pool(workers: int) -> Iterator[Any]:
+    """Yield an executor; afterwards none of its processes is left."""
+    environment = {
+        **_ONE_THREAD,
+        "KERAS_BACKEND": keras.backend.backend(),
+        "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "3"),
+        "LOKY_MAX_MEMORY_LEAK_SIZE": "1e15",  # or loky takes models that are kept for a leak
+    }
+    executor = loky.ProcessPoolExecutor(
+        workers, context=get_context("loky"), initializer=_begin, env=environment
+    )
+    try:
+        yield executor
+    except BaseException:  # also where the comparison is interrupted
+        executor.shutdown(kill_workers=True)
+        raise
+    executor.shutdown()
+
+
+def _begin() -> None:
+    """Prepare a process: an interrupt is its parent's to handle, and it never outlives that."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_with_parent(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(1)
+
+
+def _compute(folder: Path, number: int) -> CellResult:
+    try:
+        jobs = _unpack(folder)
+    except Exception as error:  # of any kind: what is sent may run any code when it is read
+        raise UnpackError(f"{type(error).__name__}: {error}") from error
+    return compute_elsewhere(*jobs[number])
+
+
+def _has_accelerator() -> bool:
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        return any(device.device_type != "CPU" for device in tf.config.list_physical_devices())
+    if backend == "jax":
+        import jax
+
+        return bool(jax.default_backend() != "cpu")
+    import torch
+
+    kinds = (torch.cuda, torch.backends.mps, getattr(torch, "xpu", None))
+    return any(kind is not None and kind.is_available() for kind in kinds)
