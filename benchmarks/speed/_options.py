@@ -19,7 +19,7 @@ from speed._pairs import as_text
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "speed"
 
 
-class Skip(Exception):
+class MissingError(Exception):
     """Says what a benchmark lacks on this machine, and how to get it."""
 
 
@@ -80,19 +80,19 @@ def processor() -> str:
 
 
 def need(*packages: str) -> None:
-    """Raise `Skip` where a package is not installed."""
+    """Raise `MissingError` where a package is not installed."""
     for name in packages:
         if find_spec(name) is None:
             extra = f"pip install -e '.[{name}]'" if name in ("torch", "jax") else "make dev"
-            raise Skip(f"{name} is not installed ({extra})")
+            raise MissingError(f"{name} is not installed ({extra})")
 
 
 def need_tensorflow() -> None:
-    """Raise `Skip` where Keras runs on another backend."""
+    """Raise `MissingError` where Keras runs on another backend."""
     import keras
 
     if keras.backend.backend() != "tensorflow":
-        raise Skip("this row is of TensorFlow; set KERAS_BACKEND=tensorflow")
+        raise MissingError("this row is of TensorFlow; set KERAS_BACKEND=tensorflow")
 
 
 def use_threads(count: int | None) -> int:
@@ -109,5 +109,5 @@ def run(main: Any) -> None:
     """Run a benchmark from the command line; one that must be skipped says why and ends well."""
     try:
         main()
-    except Skip as reason:
+    except MissingError as reason:
         print(f"skipped: {reason}")

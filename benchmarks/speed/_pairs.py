@@ -63,9 +63,7 @@ def paired(over: Sequence[float], under: Sequence[float]) -> dict[str, float]:
 
 def times_as_fast(seconds: Seconds, ours: str = "ours") -> dict[str, dict[str, float]]:
     """Return, for each peer, how many times as fast as it we are: its seconds over ours."""
-    return {
-        name: paired(values, seconds[ours]) for name, values in seconds.items() if name != ours
-    }
+    return {name: paired(values, seconds[ours]) for name, values in seconds.items() if name != ours}
 
 
 def as_text(ratio: Mapping[str, float], digits: int = 2) -> str:

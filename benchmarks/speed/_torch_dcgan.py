@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from speed._two_tape import DROPOUT, RATE, SLOPE, filters
+from speed._dcgan_sizes import DROPOUT, RATE, SLOPE, filters
 
 
 def generator(shape: tuple[int, int, int], latent_dim: int, width: float) -> nn.Module:

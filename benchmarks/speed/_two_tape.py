@@ -9,11 +9,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-SLOPE, DROPOUT, RATE = 0.2, 0.2, 1e-4
-
-
-def filters(count: int, width: float) -> int:
-    return max(4, round(count * width))
+from speed._dcgan_sizes import DROPOUT, RATE, SLOPE, filters
 
 
 def generator(shape: tuple[int, int, int], latent_dim: int, width: float) -> keras.Model:
@@ -21,9 +17,7 @@ def generator(shape: tuple[int, int, int], latent_dim: int, width: float) -> ker
     stack = [keras.Input((latent_dim,)), layers.Dense(height * height * base)]
     stack.append(layers.Reshape((height, height, base)))
     for count in (128, 256, 512):
-        stack.append(
-            layers.Conv2DTranspose(filters(count, width), 4, strides=2, padding="same")
-        )
+        stack.append(layers.Conv2DTranspose(filters(count, width), 4, strides=2, padding="same"))
         stack.append(layers.LeakyReLU(SLOPE))
     stack.append(layers.Conv2D(shape[2], 5, padding="same", activation="sigmoid"))
     return keras.Sequential(stack)

@@ -87,9 +87,7 @@ def main(arguments: list[str] | None = None) -> None:
             if name == "pass":
                 work[who] = functools.partial(walk, dataset)
             else:
-                model = sr.FractureClassifier(
-                    image_shape=shape, value_range=(0, 1), seed=args.seed
-                )
+                model = sr.FractureClassifier(image_shape=shape, value_range=(0, 1), seed=args.seed)
                 work[who] = functools.partial(model.fit, dataset, verbose=0)
             work[who]()  # traces
         print(name)

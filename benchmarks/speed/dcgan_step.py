@@ -77,7 +77,7 @@ def available(names: list[str]) -> tuple[list[str], dict[str, str]]:
     if "torch" in names:
         try:
             _options.need("torch")
-        except _options.Skip as reason:
+        except _options.MissingError as reason:
             missing["torch"] = str(reason)
             print(f"torch is skipped: {reason}")
     return [name for name in names if name not in missing], missing

@@ -24,7 +24,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from speed import _options
-from speed._children import answer, ask, peak_mib
+from speed._children import answer, ask, peak_mib, watch_memory
 from speed._pairs import spread, take_turns, times_as_fast
 
 SETS = ("bone-fracture-160", "bone-fracture-originals")
@@ -37,9 +37,7 @@ def ours(folder: Path, fit: str) -> Any:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that files were skipped
-        found = sr.load_image_folder(
-            folder, image_shape=(SIDE, SIDE, 3), fit=fit, progress=False
-        )
+        found = sr.load_image_folder(folder, image_shape=(SIDE, SIDE, 3), fit=fit, progress=False)
     return found if isinstance(found, dict) else {"": found}
 
 
@@ -93,7 +91,7 @@ def measure(who: str, folder: Path, splits: list[str], fit: str) -> None:
         import tensorflow as tf
 
         tf.constant(0) + 1
-    before, began = peak_mib(), time.perf_counter()
+    before, began = watch_memory(), time.perf_counter()
     if who == "ours":
         images = [data.images for data in ours(folder, fit).values()]
     else:
@@ -117,7 +115,7 @@ def main(arguments: list[str] | None = None) -> None:
         measure(args.measure, folder, args.splits, args.fit)
         return
     if not folder.is_dir():
-        raise _options.Skip(f"no folder {args.name} in the folder that --data names")
+        raise _options.MissingError(f"no folder {args.name} in the folder that --data names")
     _options.need_tensorflow()
     data = ours(folder, args.fit)  # also brings the files into the system's cache
     skipped = sum(len(part.skipped) for part in data.values())
