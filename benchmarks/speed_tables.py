@@ -84,9 +84,7 @@ LINES = [
         Line(4, "fit of the slides' classifier", peer, "classifier_fit", "ratios", k, FASTER, 2.2)
         for k, peer in {"plain": "plain `fit`", "plain_no_xla": "plain `fit`, no XLA"}.items()
     ],
-    Line(
-        5, STUDY, "30 plain `fit` calls, no XLA", "comparison_fits", "ratios", "plain", FASTER, 3.5
-    ),
+    Line(5, STUDY, "30 plain `fit` calls", "comparison_fits", "ratios", "plain", FASTER, 3.5),
     *loading("bone-fracture-160"),
     *loading("bone-fracture-originals"),
     Line(7, f"{AUGMENT}, a pass", "a cached array", "augmenting", "ratios", "pass", LONGER, 1.05),

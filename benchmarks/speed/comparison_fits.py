@@ -7,7 +7,7 @@ fit by the test images. The peer trains the same network in plain Keras, rebuilt
 the same batch size and as many steps, and judges nothing. All its fits are on plain training
 images: it is spared the augmentation, and its thirty fits are one and the same, so that only
 `--fits-of-peer` of them are timed, half before ours and half after, and counted for all. One round:
-it takes long. Writes `comparison_fits.json`.
+it takes long. `--peer plain_no_xla` turns the peer's XLA off. Writes `comparison_fits.json`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from __future__ import annotations
 import statistics
 import sys
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -26,7 +25,7 @@ import synthray as sr
 from speed import _options
 from speed._pairs import spread, timed
 from speed._plain_classifier import largest_difference, plain_classifier
-from speed.classifier_fit import phantoms
+from speed.classifier_fit import PEERS, phantoms
 
 ARMS = ("original", "duplicated", "augmented", "synthetic", "warm_start", "real_warm_start")
 QUICK = {"images": 96, "epochs": 1, "size": 32, "seeds": 1, "fits_of_peer": 2}
@@ -53,12 +52,12 @@ def main(arguments: list[str] | None = None) -> None:
     options.add_argument("--epochs", type=int, default=20)
     options.add_argument("--seeds", type=int, default=5)
     options.add_argument("--fits-of-peer", type=int, default=6, help="timed; 2 or more")
-    options.add_argument("--xla", action="store_true", help="leave the peer's jit_compile at auto")
+    options.add_argument("--peer", choices=tuple(PEERS), default="plain")
     args = _options.parsed(options, arguments, QUICK)
     _options.need_tensorflow()
     train, test = phantoms(args.images, args.size, args.seed)
     drawn = drawn_like(train, args.seed + 1)
-    jit_compile: Any = "auto" if args.xla else False
+    jit_compile = PEERS[args.peer]
     apart = largest_difference(
         sr.FractureClassifier(image_shape=train.image_shape, seed=0),
         plain_classifier(train.image_shape, jit_compile=jit_compile),
@@ -109,7 +108,7 @@ def main(arguments: list[str] | None = None) -> None:
     if steps != {args.epochs * -(-len(train) // 32)}:
         raise SystemExit(f"The fits of the comparison have other steps than the peer's: {steps}.")
     values = {
-        "ratios": {"plain": spread(count * each / ours for each in plain)},
+        "ratios": {args.peer: spread(count * each / ours for each in plain)},
         "seconds": {"ours": [ours], "plain_fits": plain},
         "plain_seconds_scaled_to_all": count * statistics.median(plain),
         "fits": count,
@@ -119,14 +118,14 @@ def main(arguments: list[str] | None = None) -> None:
         "epochs": args.epochs,
         "steps_a_fit": steps.pop(),
         "training_images": len(train),
-        "peer_jit_compile": jit_compile,
         "agreement": {"largest_difference": apart},
         "accuracies": {
             "original": result.scores("original")["accuracy"].tolist(),
             "plain": accuracies,
         },
     }
-    _options.keep(args, "comparison_fits", "comparison_fits", values)
+    name = "comparison_fits" + args.peer.removeprefix("plain")
+    _options.keep(args, "comparison_fits", name, values)
 
 
 if __name__ == "__main__":
