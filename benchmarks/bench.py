@@ -67,12 +67,12 @@ def bones(name: str, minutes: float) -> Benchmark:
 
 
 BENCHMARKS = {
-    "dcgan_step": Benchmark("dcgan_step", 10),
-    "dcgan_step_bf16": Benchmark("dcgan_step", 8, ("--dtype", "mixed_bfloat16")),
+    "dcgan_step": Benchmark("dcgan_step", 15),
+    "dcgan_step_bf16": Benchmark("dcgan_step", 10, ("--dtype", "mixed_bfloat16")),
     "r3gan_share": Benchmark("r3gan_share", 2),
     "classifier_fit": Benchmark("classifier_fit", 6),
     "classifier_accuracy": Benchmark("classifier_fit", 10, ("--accuracy",)),
-    "comparison_fits": Benchmark("comparison_fits", 15),
+    "comparison_fits": Benchmark("comparison_fits", 20),
     "loading_bone-fracture-160": bones("bone-fracture-160", 5),
     "loading_bone-fracture-originals": bones("bone-fracture-originals", 2),
     "augmenting": Benchmark("augmenting", 2),

@@ -88,7 +88,7 @@ def main(arguments: list[str] | None = None) -> None:
     options.add_argument("--dtype", choices=tuple(TOLERANCE), default="float32", help="ours")
     options.add_argument("--peers", nargs="+", choices=PEERS, help="default: all, for float32")
     options.add_argument("--threads", type=int, help="of TensorFlow and torch; default: all cores")
-    options.add_argument("--steps", type=int, default=12, help="a round")
+    options.add_argument("--steps", type=int, default=4, help="a round")
     options.add_argument("--batch-size", type=int, default=32)
     options.add_argument("--size", type=int, default=64, help="height and width")
     options.add_argument("--width", type=float, default=1.0, help="multiplies the filters")
