@@ -7,6 +7,10 @@ VENV ?= .venv
 OUT ?= demo
 # Keras backends that `make backends` tests, where they are installed.
 BACKENDS ?= tensorflow jax torch
+# For `make bench`: the folder with the images, names of single benchmarks, 1 for little work.
+DATA ?=
+ONLY ?=
+QUICK ?=
 # Processes that run tests; the blocks of one document stay together.
 WORKERS ?= 2
 
@@ -20,7 +24,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 export NO_MKDOCS_2_WARNING ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test install dev lint types unit docs docs-serve backends format clean
+.PHONY: help demo test install dev lint types unit docs docs-serve backends bench format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +68,10 @@ backends: $(INSTALLED_DEV) ## Run the backend suite once for each installed Kera
 
 docs-serve: $(INSTALLED_DEV) ## Serve the documentation at http://127.0.0.1:8000
 	$(BIN)/mkdocs serve
+
+bench: $(INSTALLED_DEV) ## Measure speed against its peers; DATA=folder ONLY="name name" QUICK=1
+	$(BIN)/python benchmarks/bench.py $(if $(DATA),--data "$(DATA)") $(if $(ONLY),--only $(ONLY)) \
+		$(if $(QUICK),--quick)
 
 format: $(INSTALLED_DEV) ## Format the code and apply safe lint fixes
 	$(BIN)/ruff check --fix $(CODE)

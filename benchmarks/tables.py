@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import generator_tables
+import speed_tables
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -227,6 +228,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "grouped_fracatlas": functools.partial(grouped, "fracatlas"),
     "duplicates": duplicates,
     "error_rates": error_rates,
+    "speed": functools.partial(speed_tables.speed, RESULTS / "speed"),
+    "growth": functools.partial(speed_tables.growth, RESULTS / "speed"),
 }
 
 

@@ -1,0 +1,132 @@
+"""A comparison of six arms with five seeds, against thirty plain `fit` calls in a row.
+
+    python benchmarks/speed/comparison_fits.py [--fits-of-peer 6]
+
+Ours is `run_comparison` on phantoms, synthetic images given, the audit off; it also judges every
+fit by the test images. The peer trains the same network in plain Keras, rebuilt for each fit, with
+the same batch size and as many steps, and judges nothing. All its fits are on plain training
+images: it is spared the augmentation, and its thirty fits are one and the same, so that only
+`--fits-of-peer` of them are timed, half before ours and half after, and counted for all. One round:
+it takes long. `--peer plain_no_xla` turns the peer's XLA off. Writes `comparison_fits.json`.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import synthray as sr
+from speed import _options
+from speed._pairs import spread, timed
+from speed._plain_classifier import largest_difference, plain_classifier
+from speed.classifier_fit import PEERS, phantoms
+
+ARMS = ("original", "duplicated", "augmented", "synthetic", "warm_start", "real_warm_start")
+QUICK = {"images": 96, "epochs": 1, "size": 32, "seeds": 1, "fits_of_peer": 2}
+
+
+def drawn_like(train: sr.ImageDataset, seed: int) -> sr.ImageDataset:
+    """Return as many phantoms of each class, marked as drawn: no generator has to be trained."""
+    spare = sr.make_phantoms(len(train), image_shape=train.image_shape, seed=seed)
+    rows = [
+        np.resize(np.flatnonzero(spare.labels == label), count)
+        for label, count in enumerate(train.class_counts.values())
+    ]
+    chosen = spare.select(np.concatenate(rows))
+    return sr.ImageDataset.from_arrays(
+        chosen.images, chosen.labels, class_names=train.class_names, synthetic=True
+    )
+
+
+def main(arguments: list[str] | None = None) -> None:
+    options = _options.parser(__doc__)
+    options.set_defaults(rounds=1)
+    options.add_argument("--images", type=int, default=9_240, help="to train on")
+    options.add_argument("--size", type=int, default=64, help="height and width")
+    options.add_argument("--epochs", type=int, default=20)
+    options.add_argument("--seeds", type=int, default=5)
+    options.add_argument("--fits-of-peer", type=int, default=6, help="timed; 2 or more")
+    options.add_argument("--peer", choices=tuple(PEERS), default="plain")
+    args = _options.parsed(options, arguments, QUICK)
+    _options.need_tensorflow()
+    train, test = phantoms(args.images, args.size, args.seed)
+    drawn = drawn_like(train, args.seed + 1)
+    jit_compile = PEERS[args.peer]
+    apart = largest_difference(
+        sr.FractureClassifier(image_shape=train.image_shape, seed=0),
+        plain_classifier(train.image_shape, jit_compile=jit_compile),
+        train.images[:64],
+    )
+    print(f"probabilities agree: {apart}")
+    images = train.images.astype(np.float32)
+    models: list[keras.Model] = []
+    accuracies: list[float] = []
+
+    def fit() -> None:
+        models.append(plain_classifier(train.image_shape, jit_compile=jit_compile))
+        models[-1].fit(images, train.labels, batch_size=32, epochs=args.epochs, verbose=0)
+
+    def fits(count: int) -> list[float]:
+        found = []
+        for _ in range(count):
+            found.append(timed(fit)())
+            judged = models.pop().predict(test.images.astype(np.float32), verbose=0)[:, 0] > 0.5
+            accuracies.append(float((judged == test.labels).mean()))
+            print(f"  plain fit: {found[-1]:.1f} s", flush=True)
+        return found
+
+    compared: list[sr.ComparisonResult] = []
+
+    def compare() -> None:
+        compared.append(
+            sr.run_comparison(
+                train,
+                test,
+                arms=ARMS,
+                augmenter=drawn,
+                seeds=range(args.seeds),
+                epochs=args.epochs,
+                batch_size=32,
+                audit="off",
+                verbose=0,
+            )
+        )
+
+    before = fits(args.fits_of_peer - args.fits_of_peer // 2)
+    ours = timed(compare)()
+    print(f"  run_comparison: {ours:.1f} s", flush=True)
+    plain = before + fits(args.fits_of_peer // 2)
+    count = len(ARMS) * args.seeds
+    (result,) = compared
+    steps = {sum(run.phase_steps) for run in result.runs}
+    if steps != {args.epochs * -(-len(train) // 32)}:
+        raise SystemExit(f"The fits of the comparison have other steps than the peer's: {steps}.")
+    values = {
+        "ratios": {args.peer: spread(count * each / ours for each in plain)},
+        "seconds": {"ours": [ours], "plain_fits": plain},
+        "plain_seconds_scaled_to_all": count * statistics.median(plain),
+        "fits": count,
+        "fits_of_the_peer_timed": len(plain),
+        "arms": ARMS,
+        "seeds": args.seeds,
+        "epochs": args.epochs,
+        "steps_a_fit": steps.pop(),
+        "training_images": len(train),
+        "agreement": {"largest_difference": apart},
+        "accuracies": {
+            "original": result.scores("original")["accuracy"].tolist(),
+            "plain": accuracies,
+        },
+    }
+    name = "comparison_fits" + args.peer.removeprefix("plain")
+    _options.keep(args, "comparison_fits", name, values)
+
+
+if __name__ == "__main__":
+    _options.run(main)

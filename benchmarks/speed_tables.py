@@ -1,0 +1,273 @@
+"""The tables and the plot of speed, from the raw results in `benchmarks/results/speed/`.
+
+    python benchmarks/speed_tables.py [--plot]
+
+prints the tables, or draws `docs/assets/speed.png`. `benchmarks/tables.py` fills the tables in.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "results" / "speed"
+PICTURE = HERE.parent / "docs" / "assets" / "speed.png"
+FASTER, LONGER, SHARE, SIZE = "times as fast", "times as long", "of the time", "times the size"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the table.
+
+    Attributes:
+        row: Number of the row; several lines may share it.
+        work: What is done.
+        peer: What it is compared with.
+        file: Name of the raw result.
+        group: Where its values have the ratio: `"ratios"` or `"memory"`.
+        key: And there.
+        unit: What the ratio says.
+        aim: Least ratio where the unit is `FASTER` or `SHARE`, else the largest.
+    """
+
+    row: int
+    work: str
+    peer: str
+    file: str
+    group: str
+    key: str
+    unit: str
+    aim: float
+
+    @property
+    def more_is_better(self) -> bool:
+        return self.unit in (FASTER, SHARE)
+
+    def met(self, ratio: dict[str, float]) -> bool:
+        """Whether the median meets the aim."""
+        value = ratio["median"]
+        return value >= self.aim if self.more_is_better else value <= self.aim
+
+
+def steps(row: int, work: str, file: str, aim: float) -> list[Line]:
+    peers = {"two_tape": "", "two_tape_no_xla": ", no XLA"}
+    return [
+        Line(row, work, f"two-tape Keras step, float32{more}", file, "ratios", key, FASTER, aim)
+        for key, more in peers.items()
+    ]
+
+
+def loading(name: str) -> list[Line]:
+    file, peer = f"loading_{name}", "image_dataset_from_directory"
+    work = f"load `{name}` to 64x64"
+    return [
+        Line(6, work, f"`{peer}`", file, "ratios", peer, FASTER, 2.0),
+        Line(6, f"{work}: peak memory", "the result", file, "memory", "ours", SIZE, 2.0),
+    ]
+
+
+EXACT = "training step of the exact `DCGAN`"
+COMPILED = "torch, autocast and `torch.compile`"
+R3GAN = "convolutions and matrix products in a step of `R3GAN`"
+STUDY = "comparison of 6 arms x 5 seeds"
+AUGMENT = "`augment` in front of a `tf.data` pipeline"
+LINES = [
+    *steps(1, EXACT, "dcgan_step", 1.4),
+    Line(1, EXACT, "torch, float32", "dcgan_step", "ratios", "torch", FASTER, 2.5),
+    *steps(2, f"{EXACT}, bfloat16", "dcgan_step_bf16", 2.2),
+    Line(3, R3GAN, "all operations", "r3gan_share", "ratios", "of operations", SHARE, 0.8),
+    *[
+        Line(4, "fit of the slides' classifier", peer, "classifier_fit", "ratios", k, FASTER, 2.2)
+        for k, peer in {"plain": "plain `fit`", "plain_no_xla": "plain `fit`, no XLA"}.items()
+    ],
+    Line(5, STUDY, "30 plain `fit` calls", "comparison_fits", "ratios", "plain", FASTER, 3.5),
+    *loading("bone-fracture-160"),
+    *loading("bone-fracture-originals"),
+    Line(7, f"{AUGMENT}, a pass", "a cached array", "augmenting", "ratios", "pass", LONGER, 1.05),
+    Line(7, f"{AUGMENT}, a `fit`", "a cached array", "augmenting", "ratios", "fit", LONGER, 1.05),
+    Line(9, "`import synthray`", "`import keras`", "importing", "ratios", "keras", LONGER, 1.1),
+    *[
+        Line(10, f"{EXACT}, GPU, {name}", COMPILED, file, "ratios", "DCGAN, torch", FASTER, 1.0)
+        for name, file in {"JAX": "gpu_step_jax", "torch": "gpu_step_torch"}.items()
+    ],
+]
+
+
+def load(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return the raw results by name; those of `--quick` tell nothing and are left out."""
+    found = {path.stem: json.loads(path.read_text("utf-8")) for path in folder.glob("*.json")}
+    return {name: raw for name, raw in found.items() if not raw["values"].get("quick")}
+
+
+def ratio_of(line: Line, raw: dict[str, dict[str, Any]]) -> dict[str, float] | None:
+    """Return median, low and high of a line; `None` if it has not been measured."""
+    if line.file not in raw:
+        return None
+    found: dict[str, float] | None = raw[line.file]["values"][line.group].get(line.key)
+    return found
+
+
+def as_text(ratio: dict[str, float]) -> str:
+    return f"{ratio['median']:.2f} [{ratio['low']:.2f}, {ratio['high']:.2f}]"
+
+
+def speed(folder: Path = RESULTS, picture: Path = PICTURE) -> str:
+    """Return the table of all rows with what was measured so far, and what goes with it."""
+    raw = load(folder)
+    rows = ["| # | work | compared with | measured | aim | met |", "|---|---|---|---|---|---|"]
+    for line in LINES:
+        ratio = ratio_of(line, raw)
+        told = "not measured" if ratio is None else f"{as_text(ratio)} {line.unit}"
+        met = "" if ratio is None else "yes" if line.met(ratio) else "no"
+        aim = f"{'at least' if line.more_is_better else 'at most'} {line.aim:g}"
+        rows.append(f"| {line.row} | {line.work} | {line.peer} | {told} | {aim} | {met} |")
+    parts = ["\n".join(rows), notes(raw)]
+    if picture.is_file():
+        parts.append(
+            f"![Times as fast as the peer, with the spread over the rounds](assets/{picture.name})"
+        )
+    return "\n\n".join(part for part in parts if part)
+
+
+def notes(raw: dict[str, dict[str, Any]]) -> str:
+    """Return lines on what was measured beside the ratios."""
+    lines = []
+    if "classifier_accuracy" in raw:
+        v = raw["classifier_accuracy"]["values"]
+        ours, plain = (sum(v["accuracies"][k]) / len(v["accuracies"][k]) for k in ("ours", "plain"))
+        error = v["standard_error"]
+        lines.append(
+            f"- Accuracy on {v['held_out_images']:,} held-out phantoms after {v['epochs']} epochs, "
+            f"{len(v['accuracies']['ours'])} seeds: ours {ours:.1%}, plain {plain:.1%}; difference "
+            f"{v['difference']:+.1%}"
+            + ("." if error is None else f" ± {error:.1%} (standard error).")
+        )
+    if "comparison_fits" in raw:
+        v = raw["comparison_fits"]["values"]
+        lines.append(
+            f"- Row 5 has one round. {v['fits_of_the_peer_timed']} of the {v['fits']} identical "
+            "plain fits were timed and count for all; the spread is theirs."
+        )
+    if "augmenting" in raw:
+        v = raw["augmenting"]["values"]
+        lines.append(
+            f"- Row 7: {v['real_images']:,} real and {v['drawn_images']:,} drawn images; drawing "
+            "them, once, is not part of the time."
+        )
+    for name in ("gpu_step_jax", "gpu_step_torch"):
+        if name in raw:
+            lines.append(gpu_note(raw[name]))
+    machines = dict.fromkeys(
+        machine(each) for name, each in sorted(raw.items()) if "gpu" not in name
+    )
+    if machines:
+        lines.append(f"- Measured on {'; '.join(machines)}.")
+    return "\n".join(lines)
+
+
+def gpu_note(raw: dict[str, Any]) -> str:
+    v = raw["values"]
+    trained = ", ".join(f"`{k}` {s['median']:,.0f}" for k, s in v["images_a_second"].items())
+    drawn = ", ".join(f"`{k}` {s['median']:,.0f}" for k, s in v["drawn_a_second"].items())
+    share = v["share_of_peak"]
+    reached = f"{v['teraflops_reached']:.1f} TFLOP/s in the step of `DCGAN`"
+    return (
+        f"- {v['gpu']}, Keras on {raw['versions']['backend']}, `{v['dtype']}`, batch "
+        f"{v['batch_size']}: images a second in training {trained}, in drawing {drawn}; {reached}"
+        + ("." if share is None else f", {share:.0%} of the card's peak.")
+    )
+
+
+def machine(raw: dict[str, Any]) -> str:
+    v, versions = raw["values"], raw["versions"]
+    return (
+        f"{v['cores']} cores of {v['processor']}, Keras {versions['keras']} on "
+        f"{versions['backend']} {versions.get(versions['backend'], '')}".rstrip()
+    )
+
+
+def growth(folder: Path = RESULTS) -> str:
+    """Return the table of seconds by number of images, with exponents."""
+    raw = load(folder)
+    if "growth" not in raw:
+        return "Not measured: `python benchmarks/speed/growth.py`."
+    v = raw["growth"]["values"]
+    sizes = v["sizes"]
+    heads = [f"{n:,} images" for n in sizes]
+    rows = [f"| work | {' | '.join(heads)} | exponents |", "|---" * (len(sizes) + 2) + "|"]
+    for name, seconds in v["seconds"].items():
+        work, _, step = name.partition(", ")
+        cells = [f"{s:.1f} s" for s in seconds] + ["left out"] * (len(sizes) - len(seconds))
+        cells.append(", ".join(f"{p:.2f}" for p in v["exponents"][name]))
+        rows.append(f"| `{work}`{f', {step}' if step else ''} | {' | '.join(cells)} |")
+    note = (
+        f"{v['radiographs']:,} radiographs ({v['images']}) in so many versions as are needed; "
+        "`evaluate_samples` gets three sets of that size. An exponent of 1 is linear, of 2 "
+        f"quadratic. Measured on {machine(raw['growth'])}."
+    )
+    return "\n".join([*rows, "", note])
+
+
+def plot(folder: Path = RESULTS, picture: Path = PICTURE) -> bool:
+    """Draw how many times as fast as each peer ours is; returns whether there was anything."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    raw = load(folder)
+    found = [(line, ratio) for line in LINES if (ratio := ratio_of(line, raw))]
+    found = [(line, ratio) for line, ratio in found if line.unit == FASTER]
+    if not found:
+        return False
+    figure, axes = plt.subplots(figsize=(8, 0.8 + 0.42 * len(found)), layout="constrained")
+    for place, (line, ratio) in enumerate(found):
+        middle = ratio["median"]
+        axes.barh(place, middle, 0.6, color="#00897b" if line.met(ratio) else "#90a4ae")
+        spread = [[middle - ratio["low"]], [ratio["high"] - middle]]
+        axes.errorbar(middle, place, xerr=spread, color="#263238", capsize=3, lw=1.2)
+        axes.plot([line.aim] * 2, [place - 0.38, place + 0.38], color="#d84315", lw=2)
+        axes.annotate(
+            f"{middle:.2f}",
+            (max(ratio["high"], line.aim), place),
+            (6, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8,
+        )
+    names = [f"{line.work}\nagainst {line.peer}".replace("`", "") for line, _ in found]
+    axes.set_yticks(range(len(found)), names, fontsize=8)
+    axes.axvline(1, color="#263238", lw=0.8, ls=":")
+    axes.invert_yaxis()
+    axes.margins(x=0.1)
+    axes.set_xlim(left=0)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_xlabel("times as fast as the peer: median and range of the rounds; red: the aim")
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(picture, dpi=110)
+    plt.close(figure)
+    return True
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--plot", action="store_true")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--picture", type=Path, default=PICTURE)
+    args = parser.parse_args(arguments)
+    if not args.plot:
+        print(speed(args.results, args.picture), growth(args.results), sep="\n\n")
+    elif plot(args.results, args.picture):
+        print(f"wrote {args.picture.name}")
+    else:
+        print("nothing to draw: no result in benchmarks/results/speed/")
+
+
+if __name__ == "__main__":
+    main()

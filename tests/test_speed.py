@@ -1,0 +1,228 @@
+"""The benchmarks of speed run, compare like with like, and are told as they were measured."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import synthray as sr
+
+BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+
+
+@pytest.fixture
+def load(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    monkeypatch.setattr(sys, "argv", ["benchmark.py"])
+    return importlib.import_module
+
+
+def values(path: Path) -> dict[str, Any]:
+    raw = json.loads(path.read_text())
+    assert set(raw) == {"command", "versions", "machine", "values"}
+    found: dict[str, Any] = raw["values"]
+    return found
+
+
+def positive(ratios: dict[str, dict[str, float]]) -> bool:
+    return all(0 < r["low"] <= r["median"] <= r["high"] for r in ratios.values())
+
+
+def test_ratios_are_taken_within_a_round(load: Any) -> None:
+    pairs = load("speed._pairs")
+    seconds = {"ours": [1.0, 2.0, 4.0], "peer": [3.0, 4.0, 4.0]}
+    assert pairs.times_as_fast(seconds) == {"peer": {"median": 2.0, "low": 1.0, "high": 3.0}}
+    cost = pairs.paired(seconds["ours"], seconds["peer"])
+    assert cost == {"median": 0.5, "low": pytest.approx(1 / 3), "high": 1.0}
+    assert pairs.spread([4.0, 1.0, 2.0, 3.0]) == {"median": 2.5, "low": 1.0, "high": 4.0}
+    assert pairs.as_text(cost) == "0.50 [0.33, 1.00]"
+    with pytest.raises(ValueError, match="longer"):
+        pairs.paired([1.0], [1.0, 2.0])
+
+
+def test_competitors_take_turns(load: Any) -> None:
+    pairs = load("speed._pairs")
+    order: list[str] = []
+
+    def work(name: str) -> float:
+        order.append(name)
+        return float(len(order))
+
+    competitors = {name: functools.partial(work, name) for name in "abc"}
+    seconds = pairs.take_turns(competitors, 3, say=lambda text: None)
+    assert "".join(order) == "abccbaabc"
+    assert seconds == {"a": [1.0, 6.0, 7.0], "b": [2.0, 5.0, 8.0], "c": [3.0, 4.0, 9.0]}
+    assert pairs.timed(lambda: None)() >= 0
+
+
+def test_dcgan_step(load: Any, tmp_path: Path) -> None:
+    peers = ["two_tape_no_xla"] + ["torch"] * (importlib.util.find_spec("torch") is not None)
+    words = ["--quick", "--rounds", "2", "--out", str(tmp_path), "--peers", *peers]
+    load("speed.dcgan_step").main(words)
+    found = values(tmp_path / "dcgan_step.json")
+    assert set(found["ratios"]) == set(peers)
+    assert positive(found["ratios"])
+    assert max(found["agreement"]["largest_difference"].values()) < 1e-5
+    assert {len(seconds) for seconds in found["seconds"].values()} == {2}
+
+
+def test_a_peer_that_computes_something_else_is_found_out(load: Any) -> None:
+    step = load("speed.dcgan_step")
+
+    class Other:
+        def take_weights(self, gan: Any) -> None: ...
+
+        def losses(self, images: Any, latents: Any) -> tuple[float, float]:
+            return 1.0, 1.0
+
+    gan = sr.DCGAN((16, 16, 3), width=0.0625, seed=0)
+    images = np.zeros((2, 16, 16, 3), np.uint8)
+    with pytest.raises(SystemExit, match="The losses differ"):
+        step.check(gan, {"other": Other()}, images, 1e-4)
+
+
+def test_operations_of_a_step_are_counted(load: Any) -> None:
+    sizes = load("speed._dcgan_sizes")
+    gan = sr.DCGAN((8, 8, 1), latent_dim=3, width=1 / 64, seed=0)  # 4, 4, 4, 8 filters; 4, 4, 4
+    up = 16 * (4 * 4 + 4 * 4 * 4 + 16 * 4 * 8)  # 4x4 kernels on maps of 1, 2 and 4 pixels a side
+    generator = 2 * (3 * 4 + up + 64 * 25 * 8)
+    discriminator = 2 * (16 * (16 * 4 + 4 * 16 + 1 * 16) + 4)
+    assert sizes.forward_flops(gan.generator) == generator
+    assert sizes.forward_flops(gan.discriminator) == discriminator
+    assert sizes.step_flops(gan, 2) == 2 * (3 * generator + 8 * discriminator)
+
+
+def test_r3gan_share(load: Any, tmp_path: Path) -> None:
+    load("speed.r3gan_share").main(["--quick", "--out", str(tmp_path)])
+    found = values(tmp_path / "r3gan_share.json")
+    assert 0.3 < found["ratios"]["of operations"]["median"] < 1
+    assert any("Conv2D" in kind for kind in found["seconds_by_kind"])
+
+
+def test_classifier_fit(load: Any, tmp_path: Path) -> None:
+    words = ["--quick", "--out", str(tmp_path)]
+    load("speed.classifier_fit").main([*words, "--peers", "plain_no_xla"])
+    found = values(tmp_path / "classifier_fit.json")
+    assert positive(found["ratios"])
+    assert found["agreement"]["largest_difference"]["plain_no_xla"] < 1e-5
+    load("speed.classifier_fit").main([*words, "--accuracy"])
+    found = values(tmp_path / "classifier_accuracy.json")
+    assert all(0 <= a <= 1 for each in found["accuracies"].values() for a in each)
+
+
+def test_comparison_fits(load: Any, tmp_path: Path) -> None:
+    load("speed.comparison_fits").main(["--quick", "--images", "64", "--out", str(tmp_path)])
+    found = values(tmp_path / "comparison_fits.json")
+    (ours,), plain = found["seconds"]["ours"], found["seconds"]["plain_fits"]
+    assert found["fits"] == 6
+    assert found["ratios"]["plain"]["high"] == pytest.approx(6 * max(plain) / ours)
+
+
+def test_loading(load: Any, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name in ("train/a/1.png", "train/b/2.jpg", "test/a/3.png", "test/b/4.png"):
+        (tmp_path / "films" / name).parent.mkdir(parents=True, exist_ok=True)
+        pixels = rng.integers(0, 256, (64, 64), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "films" / name)
+    (tmp_path / "films/train/a/broken.png").write_bytes(b"no image")
+    words = ["--quick", "--data", str(tmp_path), "--name", "films", "--out", str(tmp_path)]
+    load("speed.loading").main(words)
+    found = values(tmp_path / "loading_films.json")
+    assert found["skipped_files"] == 1
+    assert found["agreement"]["images"] == 4
+    assert found["agreement"]["mean_absolute_difference_in_gray_values"] < 2  # JPEG decoders
+    assert found["measured"]["ours"][0]["result_mib"] == 4 * 64 * 64 * 3 / 2**20
+    assert positive(found["ratios"])
+
+
+def test_augmenting(load: Any, tmp_path: Path) -> None:
+    load("speed.augmenting").main(["--quick", "--out", str(tmp_path)])
+    assert positive(values(tmp_path / "augmenting.json")["ratios"])
+
+
+def test_growth(load: Any, tmp_path: Path) -> None:
+    growth = load("speed.growth")
+    assert growth.exponents({10: 1.0, 20: 4.0, 40: 4.0}) == [2.0, 0.0]
+    images = sr.make_phantoms(4, image_shape=(32, 32, 1), seed=0).images[..., 0]
+    made = growth.versions(images, 7, np.random.default_rng(0))
+    assert len(made) == 8
+    assert (made[::2] == images).all()  # first of each comes the radiograph itself
+    growth.main(["--quick", "--sizes", "20", "40", "--limit", "0", "--out", str(tmp_path)])
+    found = values(tmp_path / "growth.json")
+    assert {len(seconds) for seconds in found["seconds"].values()} == {1}  # beyond the limit
+
+
+def test_gpu_step_needs_a_gpu(load: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    step = load("speed.gpu_step")
+    monkeypatch.setattr(step, "gpu", lambda: None)
+    with pytest.raises(load("speed._options").MissingError, match="sees no GPU"):
+        step.main(["--out", str(tmp_path)])
+
+
+def test_what_cannot_run_is_told(
+    load: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    bench = load("bench")
+    names = ["loading_bone-fracture-160", "loading_bone-fracture-originals"]
+    assert bench.main(["--only", names[0]]) == 0
+    assert "skipped: needs bone-fracture-160" in capsys.readouterr().out
+    assert bench.main(["--only", *names, "--data", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.count("is not in the folder") == 2
+
+
+def test_every_benchmark_has_a_line_in_the_table(load: Any) -> None:
+    lines = {line.file for line in load("speed_tables").LINES}
+    assert lines | {"growth", "classifier_accuracy"} == set(load("bench").BENCHMARKS)
+
+
+def keep(folder: Path, name: str, told: dict[str, Any]) -> None:
+    machine = {"cores": 2, "processor": "Abacus", "quick": False}
+    versions = {"keras": "3.1", "backend": "tensorflow", "tensorflow": "2.9"}
+    raw = {"command": "", "versions": versions, "machine": {}, "values": machine | told}
+    (folder / f"{name}.json").write_text(json.dumps(raw))
+
+
+def test_tables_tell_what_was_measured(load: Any, tmp_path: Path) -> None:
+    tables = load("speed_tables")
+    picture = tmp_path / "speed.png"
+    assert "not measured" in tables.speed(tmp_path, picture)
+    assert tables.growth(tmp_path).startswith("Not measured")
+    assert not tables.plot(tmp_path, picture)
+    ratios = {"two_tape": {"median": 1.5, "low": 1.4, "high": 1.61}}
+    ratios["torch"] = {"median": 2.4, "low": 2.0, "high": 3.0}
+    keep(tmp_path, "dcgan_step", {"ratios": ratios})
+    keep(tmp_path, "importing", {"ratios": {"keras": {"median": 1.2, "low": 1, "high": 1.3}}})
+    keep(tmp_path, "augmenting", {"quick": True})
+    keep(
+        tmp_path,
+        "growth",
+        {
+            "sizes": [10, 20],
+            "seconds": {"find_duplicates": [1.0, 2.0], "evaluate_samples, features": [3.0]},
+            "exponents": {"find_duplicates": [1.0], "evaluate_samples, features": []},
+            "radiographs": 5,
+            "images": "phantoms",
+        },
+    )
+    text = tables.speed(tmp_path, picture)
+    assert "step, float32 | 1.50 [1.40, 1.61] times as fast | at least 1.4 | yes |" in text
+    assert "torch, float32 | 2.40 [2.00, 3.00] times as fast | at least 2.5 | no |" in text
+    assert "`import keras` | 1.20 [1.00, 1.30] times as long | at most 1.1 | no |" in text
+    assert "`augment` in front of a `tf.data` pipeline, a pass | a cached array | not me" in text
+    assert "Measured on 2 cores of Abacus, Keras 3.1 on tensorflow 2.9." in text
+    assert "speed.png" not in text
+    grown = tables.growth(tmp_path)
+    assert "| `find_duplicates` | 1.0 s | 2.0 s | 1.00 |" in grown
+    assert "| `evaluate_samples`, features | 3.0 s | left out |  |" in grown
+    assert tables.plot(tmp_path, picture)
+    assert np.asarray(Image.open(picture)).std() > 0
+    assert "(assets/speed.png)" in tables.speed(tmp_path, picture)
