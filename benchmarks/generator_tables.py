@@ -14,6 +14,7 @@ SETS = {
     "phantoms": "phantoms",
 }
 ORDER = ("DCGAN", "R3GAN", "CycleGAN")
+_NO_COVERAGE = 0.005  # a ratio to so little tells nothing
 
 Run = dict[str, Any]
 
@@ -65,7 +66,7 @@ def generators(folder: Path) -> str:
 
 def briefly(folder: Path) -> str:
     """Return one row for each class of each set: DCGAN, R3GAN and real images."""
-    runs = [run for run in runs_of(folder) if not run["tag"]]
+    runs = [run for run in runs_of(folder) if not run["tag"] and run["generator"] != "CycleGAN"]
     rows = [
         "| images | KID: `DCGAN` | `R3GAN` | real images | coverage: `DCGAN` | `R3GAN` | "
         "real images |",
@@ -95,13 +96,16 @@ def _by_class(runs: list[Run]) -> list[tuple[str, dict[str, Run]]]:
 
 
 def _budget(runs: list[Run]) -> str:
-    minutes = sorted({round(run["minutes"]) for run in runs})
-    spent = " to ".join(str(m) for m in dict.fromkeys((minutes[0], minutes[-1])))
+    parts = []
+    for title, mine in _by_class(runs):
+        minutes = sorted({round(run["minutes"]) for run in mine.values()})
+        spent = " to ".join(str(m) for m in dict.fromkeys((minutes[0], minutes[-1])))
+        parts.append(f"{title}, {spent}")
     first = runs[0]
     return (
-        f"Each generator had {spent} minutes of one core ({first['machine']['processor']}, "
-        f"{first['versions']['backend']}, Keras {first['versions']['keras']}), in "
-        "`mixed_bfloat16`."
+        f"Minutes of one core that each generator had: {'; '.join(parts)} "
+        f"({first['machine']['processor']}, {first['versions']['backend']}, Keras "
+        f"{first['versions']['keras']}, `mixed_bfloat16`)."
     )
 
 
@@ -158,10 +162,10 @@ def _scores(scores: dict[str, float], augmented: dict[str, float] | None) -> lis
 
 def _versus(new: Run, old: Run) -> str:
     a, b = (run["report"]["scores"]["drawn"] for run in (new, old))
-    return (
-        f"`R3GAN` has {a['kid'] / b['kid']:.2f} times the KID of `DCGAN` and "
-        f"{a['coverage'] / max(b['coverage'], 1e-9):.1f} times its coverage."
-    )
+    kid = f"`R3GAN` has {a['kid'] / b['kid']:.2g} times the KID of `DCGAN` and "
+    if b["coverage"] < _NO_COVERAGE:
+        return f"{kid}covers {a['coverage']:.0%} of the held-out images, `DCGAN` next to none."
+    return f"{kid}{a['coverage'] / b['coverage']:.1f} times its coverage."
 
 
 def sweep(folder: Path) -> str:

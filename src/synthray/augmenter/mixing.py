@@ -8,11 +8,13 @@ from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from synthray._backend import is_tf_dataset
 from synthray._value_range import ValueRange
 from synthray.augmenter.user_format import Arrays, UserFormat, as_pair
 from synthray.datasets._batches import ArrayBatches
+from synthray.datasets._streams import constants, gather
 from synthray.datasets.image_dataset import ImageDataset
 
 
@@ -168,7 +170,10 @@ class MixedPyDataset(keras.utils.PyDataset):
 def mix_tf_dataset(
     real: Any, drawn: Arrays, *, seed: int, batch_size: int | None, n_real: int
 ) -> Any:
-    """Return a `tf.data.Dataset` in which real and drawn images meet at random, each once an epoch.
+    """Return a `tf.data.Dataset` of real and drawn images, each once an epoch.
+
+    Batches hold their share of both, the real ones in their own order, the drawn ones in a new
+    order each epoch; single images meet at random.
 
     Args:
         real: The user's data set, in batches of `batch_size` or (`None`) single images.
@@ -179,20 +184,51 @@ def mix_tf_dataset(
     """
     import tensorflow as tf
 
-    n_drawn = len(drawn[0])
-    singles = real if batch_size is None else real.unbatch()
-    synthetic = tf.data.Dataset.from_tensor_slices(drawn).shuffle(max(n_drawn, 1), seed=seed)
-    synthetic = synthetic.map(lambda *pair: tf.nest.pack_sequence_as(singles.element_spec, pair))
-    weights = [n_real / (n_real + n_drawn), n_drawn / (n_real + n_drawn)]
-    mixed = tf.data.Dataset.sample_from_datasets(
-        [singles, synthetic], weights=weights, seed=seed, stop_on_empty_dataset=False
-    )
-    if batch_size is not None:
-        mixed = mixed.batch(batch_size)
-        n_total = -(-(n_real + n_drawn) // batch_size)
+    total = n_real + len(drawn[0])
+    if batch_size is None:
+        mixed, length = _mix_singles(real, drawn, seed, n_real / total), total
     else:
-        n_total = n_real + n_drawn
-    return mixed.apply(tf.data.experimental.assert_cardinality(n_total)).prefetch(tf.data.AUTOTUNE)
+        ends = np.minimum(np.arange(-(-total // batch_size) + 1) * batch_size, total)
+        shares = np.diff(ends * n_real // total)  # of real images, batch by batch
+        length = len(shares)
+        if shares.all():
+            mixed = _mix_batches(real, drawn, seed, shares, np.diff(ends) - shares)
+        else:  # batches without a real image
+            singles = _mix_singles(real.unbatch(), drawn, seed, n_real / total)
+            mixed = singles.batch(batch_size)
+    return mixed.apply(tf.data.experimental.assert_cardinality(length)).prefetch(tf.data.AUTOTUNE)
+
+
+def _mix_batches(
+    real: Any, drawn: Arrays, seed: int, n_real: NDArray[np.int64], n_drawn: NDArray[np.int64]
+) -> Any:
+    """Join batches of so many real images to batches of so many drawn ones."""
+    import tensorflow as tf
+
+    arrays = constants(drawn)
+    starts, stops = np.cumsum(n_drawn) - n_drawn, np.cumsum(n_drawn)
+
+    def one_pass(seeds: Any) -> Any:
+        order = tf.random.experimental.stateless_shuffle(tf.range(len(drawn[0])), seeds)
+        places = tf.data.Dataset.from_tensor_slices((starts, stops))
+        return places.map(lambda start, stop: gather(arrays, order[start:stop]))
+
+    def join(batch: Any, more: Any) -> Any:
+        more = tf.nest.pack_sequence_as(batch, tf.nest.flatten(more))
+        return tf.nest.map_structure(lambda a, b: tf.concat([a, b], 0), batch, more)
+
+    seeds = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).batch(2).take(1)
+    return tf.data.Dataset.zip((real.rebatch(n_real), seeds.flat_map(one_pass))).map(join)
+
+
+def _mix_singles(singles: Any, drawn: Arrays, seed: int, share: float) -> Any:
+    import tensorflow as tf
+
+    synthetic = tf.data.Dataset.from_tensor_slices(drawn).shuffle(max(len(drawn[0]), 1), seed=seed)
+    synthetic = synthetic.map(lambda *pair: tf.nest.pack_sequence_as(singles.element_spec, pair))
+    return tf.data.Dataset.sample_from_datasets(
+        [singles, synthetic], weights=[share, 1 - share], seed=seed, stop_on_empty_dataset=False
+    )
 
 
 def count_tf_images(dataset: Any, batch_size: int | None) -> int:
