@@ -44,9 +44,9 @@ def generators(folder: Path) -> str:
     """Return the table of generators at equal cost, and what it says."""
     runs = [run for run in runs_of(folder) if not run["tag"]]
     rows = [
-        "| images | generator | images seen | KID | to augmented | coverage | precision | "
-        "copies | C_T |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| images | generator | minutes | images seen | KID | to augmented | coverage | "
+        "precision | copies | C_T |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     lines = []
     for title, mine in _by_class(runs):
@@ -57,9 +57,9 @@ def generators(folder: Path) -> str:
             lines.append(f"- {title}: {_versus(mine['R3GAN'], mine['DCGAN'])}")
     judged = min(run["report"]["n_judged"] for run in runs)
     note = (
-        f"{_budget(runs)} {judged} images and more, drawn and held out, are compared in random "
-        "features. KID has its 95 % interval; *to augmented* is its ratio to that of classic "
-        "augmentation of the training images."
+        f"Minutes are of one core ({_machine(runs[0])}). {judged} images and more, drawn and held "
+        "out, are compared in random features. KID has its 95 % interval; *to augmented* is its "
+        "ratio to that of classic augmentation of the training images."
     )
     return "\n".join([*rows, "", *lines, "", note])
 
@@ -101,11 +101,14 @@ def _budget(runs: list[Run]) -> str:
         minutes = sorted({round(run["minutes"]) for run in mine.values()})
         spent = " to ".join(str(m) for m in dict.fromkeys((minutes[0], minutes[-1])))
         parts.append(f"{title}, {spent}")
-    first = runs[0]
+    return f"Minutes of one core that each generator had: {'; '.join(parts)} ({_machine(runs[0])})."
+
+
+def _machine(run: Run) -> str:
+    versions = run["versions"]
     return (
-        f"Minutes of one core that each generator had: {'; '.join(parts)} "
-        f"({first['machine']['processor']}, {first['versions']['backend']}, Keras "
-        f"{first['versions']['keras']}, `mixed_bfloat16`)."
+        f"{run['machine']['processor']}, {versions['backend']}, Keras {versions['keras']}, "
+        "`mixed_bfloat16`"
     )
 
 
@@ -138,6 +141,7 @@ def _row(title: str, run: Run) -> str:
     cells = [
         title,
         f"`{run['generator']}`",
+        f"{run['minutes']:.0f}",
         f"{run['images_seen']:,}",
         *_scores(drawn, run["report"]["scores"]["augmented"]),
         *_screen(screen),
@@ -147,7 +151,7 @@ def _row(title: str, run: Run) -> str:
 
 def _references(title: str, run: Run) -> str:
     real = run["report"]["scores"]["real"]
-    return f"| {title} | *real images* | | {' | '.join(_scores(real, None))} | | |"
+    return f"| {title} | *real images* | | | {' | '.join(_scores(real, None))} | | |"
 
 
 def _scores(scores: dict[str, float], augmented: dict[str, float] | None) -> list[str]:
