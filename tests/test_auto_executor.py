@@ -40,7 +40,7 @@ def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def at_once(two_cores: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Processes for all work, however short."""
-    monkeypatch.setattr(processes, "WORTH_PROCESSES", 0.0)
+    monkeypatch.setattr(processes, "WORTH_PROCESSES", 1)
 
 
 auto = functools.partial(compare, executor="auto", callbacks=None)
@@ -102,19 +102,18 @@ def wider(seed: int, units: int) -> keras.Model:
 def test_short_work_stays(
     data: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    auto(data, arms=[noting(tmp_path)])
-    # Neither do a few more steps leave, once they are timed.
-    monkeypatch.setattr(cost, "_WORTH_TIMING_SOON", 1)
-    monkeypatch.setattr(cost, "_time_classifier", lambda cell: (0.0, 0.01))
+    # Four fits of four steps.
+    monkeypatch.setattr(processes, "WORTH_PROCESSES", 17)
     auto(data, arms=[noting(tmp_path)])
     assert pids(tmp_path) == {os.getpid()}
 
 
 @pytest.mark.usefixtures("two_cores")
-def test_a_minute_is_long(
+def test_many_steps_are_long(
     data: ImageDataset, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(cost, "_WORTH_TIMING_SOON", 1)
+    monkeypatch.setattr(processes, "WORTH_PROCESSES", 8)
+    monkeypatch.setattr(cost, "_WORTH_TIMING", 8)
     monkeypatch.setattr(cost, "_time_classifier", lambda cell: (15.0, 7.5))
     counts = []
 

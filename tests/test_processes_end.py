@@ -20,7 +20,7 @@ import keras, loky, numpy as np
 import synthray as sr
 from synthray.comparison import processes
 
-processes.WORTH_PROCESSES = 0.0
+processes.WORTH_PROCESSES = 1
 loky.cpu_count = lambda: 2
 
 def slow(train, synthetic):  # of a script, which has no guard either

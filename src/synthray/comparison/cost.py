@@ -20,8 +20,6 @@ _GENERATOR_STEPS = 3
 _DRAWN = 32
 _WORTH_TIMING = 3_000  # steps of classifiers: half a minute of a small network, or more
 _WORTH_TIMING_GENERATORS = 100
-_WORTH_TIMING_SOON = 300  # the timed steps are a tenth of these
-_WORTH_SAYING = 60.0
 
 
 @dataclass(frozen=True)
@@ -32,17 +30,17 @@ class Estimate:
         units: The work, in steps of a classifier.
         generator_units: What a step of a generator costs, in steps of a classifier.
         seconds: What it will take in one process; `None` for work too short to be worth timing.
-        parts: What that is made up of, in words; `None` where it need not be said.
+        parts: What that is made up of, in words.
     """
 
     units: int
     generator_units: int = 1
     seconds: float | None = None
-    parts: str | None = None
+    parts: str = ""
 
     def text(self, workers: int) -> str | None:
         """Return what to say of it, where so many cells are computed side by side."""
-        if self.seconds is None or self.parts is None:
+        if self.seconds is None:
             return None
         text = f"Cost, by a few timed steps: {self.parts}; together {describe(self.seconds)}"
         if workers > 1:
@@ -51,18 +49,16 @@ class Estimate:
         return f"{text}."
 
 
-def estimate(jobs: list[Job], *, soon: bool = False) -> Estimate:
+def estimate(jobs: list[Job]) -> Estimate:
     """Count the steps, and where they are many, time a few.
 
     Args:
         jobs: Cells, and the arms to compute of each.
-        soon: Whether fewer steps suffice, since how the work is done depends on the time.
     """
     steps = sum(cell.planned_steps(arm) for cell, arms in jobs for arm in arms)
     drawing = [cell for cell, arms in jobs if any(arm.uses_synthetic for arm in arms)]
     generator_steps = sum(cell.generator_steps for cell in drawing)
-    long = steps >= _WORTH_TIMING or generator_steps >= _WORTH_TIMING_GENERATORS
-    if not long and not (soon and steps >= _WORTH_TIMING_SOON):
+    if steps < _WORTH_TIMING and generator_steps < _WORTH_TIMING_GENERATORS:
         return Estimate(steps + generator_steps)
     first, each = _time_classifier(jobs[0][0])
     fits = sum(len(arms) for _, arms in jobs)
@@ -81,9 +77,7 @@ def estimate(jobs: list[Job], *, soon: bool = False) -> Estimate:
             f"; {generator_steps:,} steps of generators: about {describe(training)}; "
             f"drawing: about {describe(drawn)}"
         )
-    worth_saying = long or total >= _WORTH_SAYING
-    units = steps + cost * generator_steps
-    return Estimate(units, cost, total, parts if worth_saying else None)
+    return Estimate(steps + cost * generator_steps, cost, total, parts)
 
 
 def _time_classifier(cell: Cell) -> tuple[float, float]:

@@ -30,8 +30,8 @@ def compute(
         return
     choosing = executor == "auto" and verbose != 2  # lines an epoch are written here alone
     parts = processes.split(jobs) if choosing else []
-    count = processes.useful(parts) if len(parts) > 1 else 1
-    work = cost.estimate(jobs, soon=count > 1)
+    count = processes.useful(parts)
+    work = cost.estimate(jobs)
     _log.info("%d fits, %d steps", sum(len(arms) for _, arms in jobs), work.units)
     progress = None
     if verbose in (1, "auto"):
@@ -40,7 +40,7 @@ def compute(
     if isinstance(executor, Executor):
         _tell(work, workers(executor), say)
         yield from _through(executor, jobs, progress)
-    elif count > 1 and (work.seconds or 0.0) >= processes.WORTH_PROCESSES:
+    elif count > 1:
         parts = processes.longest_first(parts, work.generator_units)
         yield from _in_processes(parts, count, work, say=say, progress=progress)
     else:

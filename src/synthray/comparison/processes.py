@@ -29,7 +29,10 @@ from loky.backend import get_context
 from synthray.comparison.cells import CellResult, Job, compute_elsewhere
 from synthray.datasets.image_dataset import ImageDataset
 
-WORTH_PROCESSES = 60.0  # seconds of work; to start processes takes about ten
+# Steps of classifiers: of the slides' classifier, a minute or more; to start processes takes ten
+# seconds and more. Counted, not timed: the same call always trains in the same way.
+WORTH_PROCESSES = 20_000
+_A_GENERATOR_STEP = 100  # of these
 
 _ALIGNED = 64
 _ONE_THREAD = {
@@ -49,6 +52,8 @@ class UnpackError(Exception):
 
 def useful(jobs: list[Job]) -> int:
     """Return how many processes would have something to do; 1 where this one had better train."""
+    if len(jobs) < 2 or sum(_steps(job, _A_GENERATOR_STEP) for job in jobs) < WORTH_PROCESSES:
+        return 1
     reason = None
     if multiprocessing.current_process().daemon:
         reason = "it is a daemon, which may start no others"
@@ -73,13 +78,13 @@ def split(jobs: list[Job]) -> list[Job]:
 
 def longest_first(jobs: list[Job], generator_units: int) -> list[Job]:
     """Return the jobs in an order that leaves no process idle for long at the end."""
+    return sorted(jobs, key=lambda job: _steps(job, generator_units), reverse=True)
 
-    def units(job: Job) -> int:
-        cell, arms = job
-        drawing = any(arm.uses_synthetic for arm in arms)
-        return sum(map(cell.planned_steps, arms)) + drawing * generator_units * cell.generator_steps
 
-    return sorted(jobs, key=units, reverse=True)
+def _steps(job: Job, generator_units: int) -> int:
+    cell, arms = job
+    drawing = any(arm.uses_synthetic for arm in arms)
+    return sum(map(cell.planned_steps, arms)) + drawing * generator_units * cell.generator_steps
 
 
 def pack(jobs: list[Job], folder: Path) -> None:

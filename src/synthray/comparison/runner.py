@@ -116,10 +116,11 @@ def run_comparison(
         workdir: Folder where generators, drawn images and every finished fit are kept at once. A
             run that was killed, called again, goes on where it was. Fits count as the same only if
             all that determines them is: images, arm, classifier, settings, versions.
-        executor: `"auto"` trains work of a minute or more in several processes of one thread each,
-            one a usable core: not with an accelerator, `callbacks` or `verbose=2`. Another number
-            of threads rounds otherwise. `None` trains in this process alone. Through any
-            `concurrent.futures.Executor`, folds and seeds are computed side by side.
+        executor: `"auto"` trains 20,000 steps or more (one of a generator counts as 100) in several
+            processes of one thread each, one a usable core: not with an accelerator, `callbacks`
+            or `verbose=2`. Another number of threads rounds otherwise. `None` trains in this
+            process alone. Through any `concurrent.futures.Executor`, folds and seeds are computed
+            side by side.
         callbacks: Called with an arm's name and a seed, returns Keras callbacks for that fit.
         verbose: 0 for silence, 1 or `"auto"` for what the audit found, what the run will cost and
             one progress bar over all steps, 2 for a line an epoch. The logger `synthray` tells
