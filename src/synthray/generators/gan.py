@@ -218,15 +218,16 @@ class GAN(Sampler, OnePassModel):
                 devices=devices_of(self),
             )
             validation_data = validation.batches
-        own_order = training.own_order is not None
-        if own_order:
+        shares: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
+        if training.own_order is not None:
+            shares = batches_in_shares()
             callbacks = with_callback(callbacks, OrderByStep(training.own_order))
             shuffle = False
         elif not isinstance(x, keras.utils.PyDataset):
             shuffle = False  # streams have their own order; Keras would warn that it ignores ours
         self._fitting = True
         try:
-            with batches_in_shares() if own_order else contextlib.nullcontext():
+            with shares:
                 return super().fit(
                     training.batches,
                     epochs=epochs,
