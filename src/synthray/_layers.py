@@ -1,4 +1,4 @@
-"""Keras' layers, computed in fewer passes over memory.
+"""Keras' layers, computed in fewer passes over memory, or fit for several devices.
 
 They have Keras' names, arguments and weights, so that files and summaries are the same.
 """
@@ -11,6 +11,7 @@ import keras
 from keras import layers, ops
 
 from synthray._backend import runs_tensorflow_on_cpu
+from synthray._devices import replica_count, rows_of_replica
 
 
 @keras.saving.register_keras_serializable(package="synthray")
@@ -99,3 +100,20 @@ class BatchNormalization(layers.BatchNormalization):
         variance = variance * (count - 1.0) / count
         self.moving_variance.assign(self.moving_variance * self.momentum + variance * rest)
         return ops.cast(outputs, self.compute_dtype)
+
+
+@keras.saving.register_keras_serializable(package="synthray")
+class Dropout(layers.Dropout):
+    """`keras.layers.Dropout` that drops on several devices what it would drop on one."""
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """Drop values of a batch."""
+        if not (training and self.rate > 0) or replica_count() == 1:
+            return super().call(inputs, training=training)
+        n, *shape = ops.shape(inputs)
+
+        def draw(rows: Any) -> Any:
+            ones = ops.ones((rows, *shape), inputs.dtype)
+            return keras.random.dropout(ones, self.rate, self.noise_shape, self.seed_generator)
+
+        return inputs * rows_of_replica(draw, n)

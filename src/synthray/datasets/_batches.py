@@ -40,11 +40,12 @@ class ArrayBatches(keras.utils.PyDataset):
         shuffle: Draw a new order each epoch.
         seed: Seed of the order.
         drop_remainder: Leave out a last, smaller batch.
+        multiple: Cut a last, smaller batch to a multiple of so many images.
 
     Attributes:
         arrays: The arrays.
         batch_size: Images a batch.
-        order: Rows of the current epoch in their order.
+        order: Rows of the current epoch in their order, but those that are left out.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class ArrayBatches(keras.utils.PyDataset):
         shuffle: bool = False,
         seed: int = 0,
         drop_remainder: bool = False,
+        multiple: int = 1,
     ) -> None:
         super().__init__()
         if batch_size < 1:
@@ -63,13 +65,15 @@ class ArrayBatches(keras.utils.PyDataset):
         self._shuffle = shuffle
         self._seed = seed
         n = len(arrays[0])
-        self._length = n // batch_size if drop_remainder else math.ceil(n / batch_size)
+        last = n % batch_size
+        self._used = n - (last if drop_remainder else last % multiple)
+        self._length = math.ceil(self._used / batch_size)
         self.set_epoch(0)
 
     def set_epoch(self, epoch: int) -> None:
         """Take the order of this epoch (0-based)."""
         self._epoch = epoch
-        self.order = self.order_of(epoch)
+        self.order = self.order_of(epoch)[: self._used]
 
     def order_of(self, epoch: int) -> NDArray[np.int64]:
         """Return the rows of an epoch in their order."""

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from synthray._devices import share_of_process
 from synthray.datasets._batches import ArrayBatches
 
 _AHEAD = 2  # batches that are ready before they are asked for
@@ -20,10 +21,11 @@ def streamed(batches: ArrayBatches) -> Any:
     Keras turns a `PyDataset` into a `tf.data.Dataset` of a Python generator, which costs a small
     network as much time as its step. On TensorFlow the arrays are copied into the graph once, and
     Python is asked for the order of an epoch alone, as the epoch begins. Elsewhere the batches are
-    returned as they are.
+    returned as they are, or the share of them that is this process's of several.
     """
     if keras.backend.backend() != "tensorflow":
-        return batches
+        share, shares = share_of_process()
+        return batches if shares == 1 else _Share(batches, share, shares)
     size = batches.batch_size
     arrays = constants(batches.arrays)
 
@@ -35,6 +37,33 @@ def streamed(batches: ArrayBatches) -> Any:
         return [batches.order.astype(np.int64, copy=False)]
 
     return passes(order, ["int64"], batch, len(batches))
+
+
+class _Share(keras.utils.PyDataset):
+    """The part of each batch that one process of several reads."""
+
+    def __init__(self, batches: ArrayBatches, share: int, shares: int) -> None:
+        super().__init__()
+        self._batches = batches
+        self._share = share
+        self._shares = shares
+
+    @property
+    def num_batches(self) -> int:
+        return len(self._batches)
+
+    def __getitem__(self, index: int) -> Any:
+        batch = self._batches[index]
+        if not isinstance(batch, tuple):
+            return self._rows_of(batch)
+        return tuple(self._rows_of(array) for array in batch)
+
+    def on_epoch_end(self) -> None:
+        self._batches.on_epoch_end()
+
+    def _rows_of(self, array: NDArray[Any]) -> NDArray[Any]:
+        count = len(array) // self._shares
+        return array[self._share * count : (self._share + 1) * count]
 
 
 def passes(

@@ -41,11 +41,13 @@ def prepare_images(
     shuffle: bool = False,
     seed: int = 0,
     value_range: ValueRange | None = None,
+    devices: int = 1,
 ) -> TrainingImages:
     """Check images and find their value range.
 
     Where `num_classes` is given, the batches hold the labels beside the images in their first
-    entry; otherwise labels are ignored.
+    entry; otherwise labels are ignored. Each of several `devices` gets as many images of a batch as
+    each other: from the last one, up to `devices - 1` images are left out.
 
     Raises:
         TypeError: If `x` is nothing that holds images.
@@ -65,7 +67,13 @@ def prepare_images(
             if y is None:
                 raise ValueError(MISSING)
             arrays.append(class_indices(y, len(x), num_classes))
-        order = ArrayBatches(*arrays, batch_size=batch_size or 32, shuffle=shuffle, seed=seed)
+        order = ArrayBatches(
+            *arrays,
+            batch_size=_even(batch_size or 32, len(x), devices),
+            shuffle=shuffle,
+            seed=seed,
+            multiple=devices,
+        )
         stream = streamed(order)
         return TrainingImages(
             stream if num_classes is None else with_labels_inside(stream), found, order
@@ -96,6 +104,20 @@ def prepare_images(
         class_indices(first[1], len(images), num_classes)
         x = with_labels_inside(x)
     return TrainingImages(x, value_range or infer_value_range(images), None)
+
+
+def _even(batch_size: int, images: int, devices: int) -> int:
+    if batch_size % devices:
+        lower = batch_size // devices * devices
+        raise ValueError(
+            f"A batch of {batch_size} images cannot be spread evenly over {devices} devices. Pass "
+            f"batch_size={lower or devices} or another multiple of {devices}."
+        )
+    if images < devices:
+        raise ValueError(
+            f"{images} images are too few for {devices} devices: each needs one in every batch."
+        )
+    return batch_size
 
 
 def check_image_shape(shape: tuple[int, ...], image_shape: tuple[int, ...]) -> None:

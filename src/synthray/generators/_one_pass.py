@@ -8,6 +8,7 @@ import keras
 
 from synthray._adam import adam
 from synthray._backend import resolve_jit_compile
+from synthray._devices import scope_of
 from synthray._seed_state import SeededModel
 
 
@@ -34,9 +35,10 @@ class OnePassModel(SeededModel):
                 f"{self.LOSS_ADVICE}"
             )
         kwargs["jit_compile"] = resolve_jit_compile(kwargs.get("jit_compile", "auto"))
-        super().compile(optimizer=optimizer or self.default_optimizer(), **kwargs)
-        # TensorFlow traces the step twice if the first step makes variables.
-        self.optimizer.build(self.trainable_variables)
+        with scope_of(self):
+            super().compile(optimizer=optimizer or self.default_optimizer(), **kwargs)
+            # TensorFlow traces the step twice if the first step makes variables.
+            self.optimizer.build(self.trainable_variables)
 
     def default_optimizer(self) -> keras.Optimizer:
         """Return the optimizer that `compile()` takes when it is given none."""

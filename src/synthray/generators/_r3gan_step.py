@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from synthray._devices import mean_over_replicas, replica_count, share_of_loss
 from synthray.generators import losses
 from synthray.generators._precision import in_full_precision
 from synthray.generators.averaging import average_weights
@@ -116,7 +117,7 @@ class R3GANStep(GAN):
         self._penalty_tracker.update_state(penalty)
         self._diversity_tracker.update_state(y_pred["diversity"])
         self._augmentation_tracker.update_state(y_pred["augmentation"])
-        return loss + penalty
+        return loss + share_of_loss(penalty)
 
     def _penalty(self, critic: Critic, images: Any, logits: Any, condition: Any) -> Any:
         rows = slice(None, None, self.penalty_every)
@@ -147,7 +148,7 @@ class R3GANStep(GAN):
         )
 
     def _advance(self, margins: Any) -> None:
-        n = ops.shape(margins)[0]
+        n = ops.shape(margins)[0] * replica_count()
         self.images_seen.assign(self.images_seen + ops.cast(n, "int32"))
         average_weights(
             self.ema_generator.weights,
@@ -157,7 +158,7 @@ class R3GANStep(GAN):
             longest=self.ema_images,
         )
         if self.augment_strength == "adaptive":
-            ordered = ops.mean(ops.sign(margins))
+            ordered = mean_over_replicas(ops.mean(ops.sign(margins)))
             step = ops.cast(n, "float32") / _ADAPTATION_IMAGES
             moved = self._strength + step * ops.sign(ordered - _ORDERED_PAIRS)
             self._strength.assign(ops.stop_gradient(ops.clip(moved, 0.0, 1.0)))

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from synthray._layers import Conv2D
+from synthray._layers import Conv2D, Dropout
 from synthray._seeds import resolve_seed, spawn_seeds
 from synthray.generators import losses
 from synthray.generators.gan import GAN, Logits
@@ -145,7 +145,7 @@ def dcgan_discriminator(
         )(x)
         x = layers.LeakyReLU(_NEGATIVE_SLOPE, dtype=dtype, name=f"down{i}_relu")(x)
     x = layers.Flatten(dtype=dtype, name="flatten")(x)
-    x = layers.Dropout(_DROPOUT, seed=seed, dtype=dtype, name="dropout")(x)
+    x = Dropout(_DROPOUT, seed=seed, dtype=dtype, name="dropout")(x)
     x = layers.Dense(1, kernel_initializer=glorot[0], dtype=dtype, name="logit")(x)
     return keras.Model(image, x, name="discriminator")
 

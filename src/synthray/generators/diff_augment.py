@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import keras
 from keras import ops
+
+from synthray._devices import rows_of_replica
 
 AUGMENTATIONS = ("brightness", "saturation", "contrast", "translation", "cutout")
 
@@ -59,12 +62,11 @@ class DiffAugment:
         Returns:
             Numbers of -1 to 1, by kind: of shape `(n, 1, 1, 1)`, or `(n, 2)` for rows and columns.
         """
-        shapes: dict[str, tuple[Any, ...]] = {
-            kind: (n, 2) if kind in ("translation", "cutout") else (n, 1, 1, 1)
-            for kind in self.kinds
+        shapes: dict[str, tuple[int, ...]] = {
+            kind: (2,) if kind in ("translation", "cutout") else (1, 1, 1) for kind in self.kinds
         }
         return {
-            kind: keras.random.uniform(shape, -1.0, 1.0, seed=seed)
+            kind: rows_of_replica(partial(_uniform, shape=shape, seed=seed), n)
             for kind, shape in shapes.items()
         }
 
@@ -117,6 +119,10 @@ class DiffAugment:
         rows = _hole(value[:, :1], height, strength)[:, :, None, None]
         columns = _hole(value[:, 1:], width, strength)[:, None, :, None]
         return images * (1.0 - rows * columns)
+
+
+def _uniform(n: Any, *, shape: tuple[int, ...], seed: keras.random.SeedGenerator) -> Any:
+    return keras.random.uniform((n, *shape), -1.0, 1.0, seed=seed)
 
 
 def _shift_matrix(share: Any, size: int, dtype: Any) -> Any:

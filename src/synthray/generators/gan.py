@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
+from synthray._devices import batches_in_shares, devices_of, rows_of_replica, share_of_loss
 from synthray._seed_state import OrderByStep, with_callback
 from synthray._seeds import resolve_seed
 from synthray.generators._inputs import TrainingImages, prepare_images
@@ -115,7 +117,9 @@ class GAN(Sampler, OnePassModel):
 
     def draw_latents(self, n: Any) -> Any:
         """Return standard normal latents `(n, latent_dim)` from the model's own generator."""
-        return keras.random.normal((n, self.latent_dim), seed=self.seed_generator)
+        return rows_of_replica(
+            lambda rows: keras.random.normal((rows, self.latent_dim), seed=self.seed_generator), n
+        )
 
     def judge_frozen(self, inputs: Any, *, training: bool) -> Any:
         """Return the discriminator's logits, through which only the images get gradients."""
@@ -150,7 +154,7 @@ class GAN(Sampler, OnePassModel):
         d_loss, g_loss = ops.mean(d_losses), ops.mean(g_losses)
         self._d_loss_tracker.update_state(d_loss)
         self._g_loss_tracker.update_state(g_loss)
-        return d_loss + g_loss
+        return share_of_loss(d_loss + g_loss)
 
     def fit(
         self,
@@ -172,7 +176,8 @@ class GAN(Sampler, OnePassModel):
                 `PyDataset` / generator of batches of images or of `(images, labels)`. Labels are
                 ignored, save by a class-conditional model: the model learns all images it is given.
             y: Labels of an array of images, for a class-conditional model: integers `(n,)`.
-            batch_size: Images a step, for arrays and `ImageDataset`; 32 by default.
+            batch_size: Images a step, for arrays and `ImageDataset`; 32 by default. On several
+                devices, of all of them together.
             epochs: Passes over the images.
             shuffle: Draw a new order each epoch; not of streams such as `tf.data`, which have
                 their own. For arrays the order depends on the model's seed and on the steps done
@@ -197,6 +202,7 @@ class GAN(Sampler, OnePassModel):
             shuffle=shuffle,
             seed=self.seed,
             value_range=value_range,
+            devices=devices_of(self),
         )
         self._set_float_range(training)
         if validation_data is not None:
@@ -209,23 +215,27 @@ class GAN(Sampler, OnePassModel):
                 num_classes=self.num_classes,
                 batch_size=batch_size,
                 value_range=training.value_range,
+                devices=devices_of(self),
             )
             validation_data = validation.batches
+        shares: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
         if training.own_order is not None:
+            shares = batches_in_shares()
             callbacks = with_callback(callbacks, OrderByStep(training.own_order))
             shuffle = False
         elif not isinstance(x, keras.utils.PyDataset):
             shuffle = False  # streams have their own order; Keras would warn that it ignores ours
         self._fitting = True
         try:
-            return super().fit(
-                training.batches,
-                epochs=epochs,
-                shuffle=shuffle,
-                callbacks=callbacks,
-                validation_data=validation_data,
-                **kwargs,
-            )
+            with shares:
+                return super().fit(
+                    training.batches,
+                    epochs=epochs,
+                    shuffle=shuffle,
+                    callbacks=callbacks,
+                    validation_data=validation_data,
+                    **kwargs,
+                )
         finally:
             self._fitting = False
 

@@ -8,6 +8,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from synthray._devices import rows_of_replica
+
 
 def finite_difference_penalty(
     critic: Callable[[Any], Any],
@@ -36,6 +38,7 @@ def finite_difference_penalty(
     Returns:
         One value an image, shape `(n,)`.
     """
-    noise = keras.random.normal(ops.shape(images), seed=seed)
+    shape = ops.shape(images)
+    noise = rows_of_replica(lambda n: keras.random.normal((n, *shape[1:]), seed=seed), shape[0])
     moved = critic(images + sigma * noise)
     return ops.square((moved - logits) / sigma)

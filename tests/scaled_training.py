@@ -1,0 +1,87 @@
+"""A training that the tests run on one or two devices.
+
+`scaled_training.py FORM KIND FOLDER [FILE ...]` trains, writes `FOLDER/found.json` and the images
+that it draws, and saves the model. Then it loads each FILE, and draws from it too. FORM is "one",
+"mirrored" (TensorFlow), "parallel" (JAX), or "process:PORT:NUMBER", one of two processes (JAX).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+import synthray as sr
+from toys import bars
+
+IMAGES, EPOCHS, BATCH = 20, 2, 8  # the last batch is smaller
+
+
+def scope_of(form: str) -> contextlib.AbstractContextManager[Any]:
+    """Make two devices, and return the scope to make a model in."""
+    if form == "mirrored":
+        import tensorflow as tf
+
+        devices = [tf.config.LogicalDeviceConfiguration()] * 2
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(cpu, devices)
+        return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope()
+    if form.startswith("process"):
+        import jax
+
+        jax.config.update("jax_cpu_collectives_implementation", "gloo")
+        _, port, number = form.split(":")
+        keras.distribution.initialize(f"127.0.0.1:{port}", 2, int(number))
+    if form != "one":
+        keras.distribution.set_distribution(keras.distribution.DataParallel())
+    return contextlib.nullcontext()
+
+
+def make(kind: str) -> Any:
+    """Make a model whose every random number counts."""
+    if kind == "DCGAN":
+        gan = sr.DCGAN((16, 16, 1), latent_dim=8, width=0.125, seed=0)
+        last = gan.generator.get_layer("image_logits")
+        last.set_weights([50 * weights for weights in last.get_weights()])  # more than one gray
+        return gan
+    # Each device penalises every second of its images: together those that one device would.
+    return sr.R3GAN(
+        (8, 8, 1), latent_dim=8, width=0.125, seed=0, augment_strength=0.5, penalty_every=2
+    )
+
+
+def main(form: str, kind: str, folder: Path, files: list[str]) -> None:
+    """Train, draw, save; load and draw."""
+    with scope_of(form):
+        gan = make(kind)
+    images = bars(IMAGES, size=gan.image_shape[0]).images
+    history = gan.fit(images, batch_size=BATCH, epochs=EPOCHS, verbose=0).history
+    found: dict[str, Any] = {key: [float(v) for v in values] for key, values in history.items()}
+    found["steps"] = int(gan.optimizer.iterations.numpy())
+    if kind == "R3GAN":
+        found["images_seen"] = int(gan.images_seen.numpy())
+    if form == "mirrored":
+        import tensorflow as tf
+
+        found["devices"] = gan.distribute_strategy.num_replicas_in_sync
+        found["cores"] = len(tf.config.list_logical_devices("CPU"))
+    elif form != "one":
+        found["devices"] = len(keras.distribution.list_devices())
+    drawn = {"own": gan.sample(5, seed=1, batch_size=5)}
+    gan.save(folder / "gan.keras")  # all processes do, or the one that does waits for them
+    for file in files:
+        drawn[file] = keras.saving.load_model(file).sample(5, seed=1, batch_size=5)
+    np.savez(folder / "drawn.npz", **drawn)
+    (folder / "found.json").write_text(json.dumps(found))
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "parallel":  # before JAX starts
+        os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
+    main(sys.argv[1], sys.argv[2], Path(sys.argv[3]), sys.argv[4:])

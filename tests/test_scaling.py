@@ -1,0 +1,160 @@
+"""Training on several devices gives what training on one gives, for each form and generator.
+
+Parity means: the same seed, images and global batch give the same losses up to rounding, in each
+of two epochs. So all random numbers are those of one device too: latents, dropout, augmentation
+and penalties; and the gradients have its scale and mean, or the second epoch would differ.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from scaled_training import EPOCHS, IMAGES
+from synthray.datasets._batches import ArrayBatches
+from synthray.datasets._streams import _Share
+from synthray.generators._inputs import prepare_images
+
+SCRIPT = Path(__file__).with_name("scaled_training.py")
+# What each image adds to the loss. Diversity is not: devices find it each for its own images.
+LOSSES = ("loss", "d_loss", "g_loss", "penalty")
+
+
+@dataclass(frozen=True)
+class Runs:
+    """What trainings of one generator on one backend found, by form, and what they drew."""
+
+    found: dict[str, dict[str, Any]]
+    drawn: dict[str, dict[str, NDArray[np.uint8]]]
+    file_of: dict[str, str]
+
+    @property
+    def scaled(self) -> list[str]:
+        return [form for form in self.found if form != "one"]
+
+
+def train(backend: str, commands: dict[str, list[str]], folder: Path) -> None:
+    """Run `scaled_training.py` with these arguments, side by side, each in its own folder."""
+    environment = os.environ | {
+        "KERAS_BACKEND": backend,
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",  # it takes longer than the training
+    }
+    running = []
+    for form, (kind, *files) in commands.items():
+        (folder / form).mkdir()
+        command = [sys.executable, str(SCRIPT), form, kind, str(folder / form), *files]
+        pipes: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+        running.append(subprocess.Popen(command, env=environment, text=True, **pipes))
+    try:
+        for process in running:
+            _, errors = process.communicate(timeout=180)
+            assert process.returncode == 0, errors[-3000:]
+    finally:
+        for process in running:
+            process.kill()
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+@pytest.fixture(
+    scope="module",
+    params=[(b, k) for b in ("tensorflow", "jax") for k in ("DCGAN", "R3GAN")],
+    ids="-".join,
+)
+def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    backend, kind = request.param
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed (pip install -e '.[{backend}]')")
+    folder = tmp_path_factory.mktemp("scaled")
+    if backend == "tensorflow":
+        train(backend, {"mirrored": [kind]}, folder)
+    else:
+        train(backend, {"parallel": [kind]}, folder)
+        port = free_port()
+        train(backend, {f"process:{port}:{i}": [kind] for i in range(2)}, folder)
+    file_of = {path.parent.name: str(path) for path in folder.glob("*/gan.keras")}
+    train(backend, {"one": [kind, *file_of.values()]}, folder)
+    forms = [path.name for path in folder.iterdir()]
+    return Runs(
+        {form: json.loads((folder / form / "found.json").read_text()) for form in forms},
+        {form: dict(np.load(folder / form / "drawn.npz")) for form in forms},
+        file_of,
+    )
+
+
+def test_losses_are_those_of_one_device(runs: Runs) -> None:
+    expected = runs.found["one"]
+    assert expected["steps"] == 6
+    for form in runs.scaled:
+        found = runs.found[form]
+        assert found["devices"] == 2
+        assert found["steps"] == expected["steps"]
+        assert found.get("images_seen") == expected.get("images_seen")
+        assert found.get("images_seen") in (None, IMAGES * EPOCHS)
+        for name in LOSSES:
+            if name in expected:
+                assert found[name] == pytest.approx(expected[name], rel=3e-4), (form, name)
+
+
+def test_sample_draws_what_one_device_draws(runs: Runs) -> None:
+    expected = runs.drawn["one"]["own"].astype(int)
+    assert expected.std() > 5
+    for form in runs.scaled:
+        drawn = runs.drawn[form]["own"]
+        assert drawn.shape == expected.shape
+        assert drawn.dtype == np.uint8
+        assert np.abs(drawn - expected).max() <= 2, form
+
+
+def test_one_device_loads_what_several_saved(runs: Runs) -> None:
+    assert runs.file_of
+    for form, file in runs.file_of.items():
+        loaded, drawn = runs.drawn["one"][file], runs.drawn[form]["own"]
+        # Equal but where a value lies between two shades: programs of their own round as they do.
+        assert np.abs(loaded.astype(int) - drawn).max() <= 1, form
+        assert (loaded == drawn).mean() > 0.99, form
+
+
+@pytest.mark.parametrize(("images", "expected"), [(20, [8, 8, 4]), (23, [8, 8, 4]), (17, [8, 8])])
+def test_a_last_batch_is_cut_to_what_devices_share(images: int, expected: list[int]) -> None:
+    batches = ArrayBatches(np.arange(images), batch_size=8, shuffle=True, multiple=4)
+    assert len(batches) == len(expected)
+    found = [batches[i] for i in range(len(batches))]
+    assert [len(batch) for batch in found] == expected
+    assert len(set(np.concatenate(found))) == sum(expected)
+
+
+def test_processes_share_each_batch() -> None:
+    batches = ArrayBatches(np.arange(10), np.arange(10) % 2, batch_size=6, multiple=2)
+    shares = [_Share(batches, i, 2) for i in range(2)]
+    assert [share.num_batches for share in shares] == [2, 2]
+    for index in range(2):
+        for part in range(2):
+            joined = np.concatenate([share[index][part] for share in shares])
+            np.testing.assert_array_equal(joined, batches[index][part])
+
+
+@pytest.mark.parametrize(
+    ("images", "batch_size", "message"),
+    [(20, 9, "Pass batch_size=8 or"), (20, 2, "Pass batch_size=4 or"), (3, 8, "3 images are too")],
+)
+def test_batches_that_cannot_be_shared(images: int, batch_size: int, message: str) -> None:
+    x = np.zeros((images, 8, 8, 1), np.uint8)
+    with pytest.raises(ValueError, match=message):
+        prepare_images(x, (8, 8, 1), batch_size=batch_size, devices=4)
