@@ -9,6 +9,8 @@ import pytest
 from keras import ops
 from numpy.typing import NDArray
 
+from synthray._backend import steps_at_once
+from synthray.classifiers import fracture_classifier
 from synthray.classifiers.fracture_classifier import FractureClassifier
 from synthray.datasets.image_dataset import ImageDataset
 from toys import bars
@@ -214,3 +216,12 @@ def test_learns_real_radiographs(shared_data: Path) -> None:
     model = FractureClassifier(seed=0)
     history = model.fit(data, epochs=12, verbose=0).history
     assert history["accuracy"][-1] > history["accuracy"][0] + 0.1
+
+
+def test_several_devices_take_one_step_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    classifier = FractureClassifier(seed=0)
+    classifier.compile()
+    assert classifier.steps_per_execution == steps_at_once()
+    monkeypatch.setattr(fracture_classifier, "devices_of", lambda model: 2)
+    classifier.compile()
+    assert classifier.steps_per_execution == 1

@@ -11,17 +11,15 @@ from numpy.typing import NDArray
 
 from synthray._adam import adam
 from synthray._backend import resolve_jit_compile, steps_at_once
-from synthray._layers import BatchNormalization, Conv2D
+from synthray._devices import devices_of
 from synthray._seed_state import OrderByStep, SeededModel, with_callback
-from synthray._seeds import resolve_seed, spawn_seeds
+from synthray._seeds import resolve_seed
+from synthray.classifiers._network import classifier_network
 from synthray.datasets._batches import ArrayBatches
 from synthray.datasets._streams import streamed
 from synthray.datasets.image_dataset import ImageDataset
 
 _SMALLEST = 27  # two convolutions and a pooling, each of which divides by three
-# Keras' 0.99 needs several hundred steps before the moving statistics of batch normalisation are
-# worth anything: of 1,000 images and 20 epochs, which is 640 steps, it spoils every prediction.
-_MOMENTUM = 0.9
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as ImageDataset.to_grayscale
 
 
@@ -99,7 +97,9 @@ class FractureClassifier(SeededModel):
         self.seed = resolve_seed(seed)
         self.grayscale = Luma(dtype=policy, name="grayscale") if to_grayscale else None
         channels = 1 if to_grayscale else shape[2]
-        self.network = _network(num_classes, (*shape[:2], channels), rates, policy, self.seed)
+        self.network = classifier_network(
+            num_classes, (*shape[:2], channels), rates, policy, self.seed
+        )
         self.build((None, *shape))
 
     def build(self, input_shape: Any = None) -> None:
@@ -162,9 +162,9 @@ class FractureClassifier(SeededModel):
             metrics: By default the accuracy; `None` for none.
             **kwargs: As in `keras.Model.compile`. `jit_compile="auto"` leaves XLA off on
                 TensorFlow without a GPU, where it is slower. `steps_per_execution` is 8 (1 on
-                torch): callbacks see the end of each eighth batch.
+                torch and on several devices): callbacks see the end of each eighth batch.
         """
-        kwargs.setdefault("steps_per_execution", steps_at_once())
+        kwargs.setdefault("steps_per_execution", steps_at_once() if devices_of(self) == 1 else 1)
         kwargs["jit_compile"] = resolve_jit_compile(kwargs.get("jit_compile", "auto"))
         binary, many = "binary_crossentropy", "sparse_categorical_crossentropy"
         super().compile(
@@ -262,42 +262,6 @@ def wants_one_hot(loss: Any) -> bool:
     """Whether a Keras loss, by its name, takes one-hot rows rather than integer labels."""
     name = loss if isinstance(loss, str) else getattr(loss, "name", getattr(loss, "__name__", ""))
     return "categorical" in str(name).lower() and "sparse" not in str(name).lower()
-
-
-def _network(
-    num_classes: int,
-    input_shape: tuple[int, ...],
-    dropout: tuple[float, ...],
-    dtype: Any,
-    seed: int,
-) -> keras.Sequential:
-    """Build the layers of the experiment, from scaled pixels to probabilities."""
-    *weights, drop1, drop2 = spawn_seeds(seed, 6)
-    glorot = [keras.initializers.GlorotUniform(s) for s in weights]
-    outputs, activation = (1, "sigmoid") if num_classes == 2 else (num_classes, "softmax")
-    options = {"activation": "relu", "dtype": dtype}
-    return keras.Sequential(
-        [
-            keras.Input(input_shape, name="pixels"),
-            Conv2D(32, 3, 3, kernel_initializer=glorot[0], name="conv1", **options),
-            BatchNormalization(momentum=_MOMENTUM, dtype=dtype, name="norm1"),
-            Conv2D(16, 3, 3, kernel_initializer=glorot[1], name="conv2", **options),
-            layers.MaxPooling2D(3, 3, dtype=dtype, name="pool"),
-            BatchNormalization(momentum=_MOMENTUM, dtype=dtype, name="norm2"),
-            layers.Dropout(dropout[0], seed=drop1, dtype=dtype, name="dropout1"),
-            layers.Flatten(dtype=dtype, name="flatten"),
-            layers.Dense(128, kernel_initializer=glorot[2], name="hidden", **options),
-            layers.Dropout(dropout[1], seed=drop2, dtype=dtype, name="dropout2"),
-            layers.Dense(
-                outputs,
-                activation=activation,
-                kernel_initializer=glorot[3],
-                dtype="float32",
-                name="probability",
-            ),
-        ],
-        name="network",
-    )
 
 
 def _checked_shape(image_shape: Any, to_grayscale: bool) -> tuple[int, int, int]:
