@@ -69,7 +69,9 @@ def test_generators_are_trained_judged_and_told(
     assert "held-out real ones" in capsys.readouterr().out
     table = generator_tables.generators(tmp_path)
     kid = raw["report"]["scores"]["drawn"]["kid"]
-    assert f"| phantoms, intact | `R3GAN` | {raw['images_seen']:,} | {kid:.3f} [" in table
+    minutes = f"{raw['minutes']:.0f}"
+    seen = f"{raw['images_seen']:,}"
+    assert f"| phantoms, intact | `R3GAN` | {minutes} | {seen} | {kid:.3f} [" in table
 
 
 def test_images_are_padded_for_the_dcgan(monkeypatch: pytest.MonkeyPatch) -> None:
