@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthray.comparison.batches import ArmBatches, FloatBatches, PhaseStream
-from synthray.datasets._streams import constants, gather, passes
+from synthray.datasets._streams import constants, gather, passes, streamed
 
 
 def arm_stream(batches: ArmBatches) -> Any:
@@ -43,14 +43,7 @@ def float_stream(batches: FloatBatches | None) -> Any:
         return batches
     import tensorflow as tf
 
-    arrays = constants(batches.arrays)
-    size = batches.batch_size
-
-    def batch(index: Any, order: Any) -> Any:
-        images, *rest = gather(arrays, order[index * size : (index + 1) * size])
-        return tf.cast(images, tf.float32), *rest
-
-    return passes(lambda: [batches.order], ["int64"], batch, len(batches))
+    return streamed(batches).map(lambda images, *rest: (tf.cast(images, tf.float32), *rest))
 
 
 def _plan(batches: ArmBatches) -> list[NDArray[np.int64]]:
