@@ -73,6 +73,7 @@ BENCHMARKS = {
     "classifier_fit": Benchmark("classifier_fit", 6),
     "classifier_accuracy": Benchmark("classifier_fit", 10, ("--accuracy",)),
     "comparison_fits": Benchmark("comparison_fits", 20),
+    "comparison_fits_no_xla": Benchmark("comparison_fits", 10, ("--peer", "plain_no_xla")),
     "loading_bone-fracture-160": bones("bone-fracture-160", 5),
     "loading_bone-fracture-originals": bones("bone-fracture-originals", 2),
     "augmenting": Benchmark("augmenting", 2),
