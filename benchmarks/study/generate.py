@@ -1,0 +1,173 @@
+"""First stage of the study: one generator a fold and size, and a pool of images of each.
+
+    python benchmarks/study/generate.py --set fracatlas --data PATH --generator R3GAN [--sizes all]
+
+PATH is as for `benchmarks/generators.py`. Trains on the training images of each fold alone, some
+minutes of processor time each (PLAN.md), and draws. Pools are kept in `runs/study/pools/`, and
+`benchmarks/results/study/generators/` has what was trained and how near the images are to those
+that judge. What is there is not done again; says first what the rest will cost.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import synthray as sr
+from generators import SETS, Clock, epochs_for, one_thread, padded
+from records import record, write
+from study.cells import FOLDS, SIZES, name_of, pool_path, split, whole
+
+RESULTS = Path(__file__).resolve().parents[1] / "results" / "study" / "generators"
+MINUTES = {None: 12.0, 250: 4.0, 100: 3.0, 50: 2.0}  # of a R3GAN for all classes
+OTHERS = {"DCGAN": 6.0, "CycleGAN": 6.0}
+POOL = {None: 12_000, 250: 6_000, 100: 6_000, 50: 6_000}  # images a class
+BATCH_SIZE = {"R3GAN": 32, "DCGAN": 32, "CycleGAN": 4}
+HALF = "mixed_bfloat16"
+
+
+def evenly(data: sr.ImageDataset) -> sr.ImageDataset:
+    """Return the images with those of rarer classes repeated, as many of each class."""
+    parts = [np.flatnonzero(data.labels == label) for label in range(data.num_classes)]
+    most = max(map(len, parts))
+    return data.select(np.concatenate([np.resize(part, most) for part in parts]))
+
+
+def fit(make: Any, data: sr.ImageDataset, batch_size: int, minutes: float) -> tuple[Any, Clock]:
+    """Train one model for some minutes of processor time."""
+    epochs = epochs_for(make, data, batch_size, 60 * minutes)
+    model, clock = make(), Clock(60 * minutes)
+    model.fit(data, batch_size=batch_size, epochs=epochs, verbose=0, callbacks=[clock])
+    return model, clock
+
+
+def r3gan(train: sr.ImageDataset, n: int, minutes: float, seed: int) -> tuple[Any, list[Clock]]:
+    """Return a pool of images by class, and what was trained."""
+    data = evenly(train)
+
+    def make() -> sr.R3GAN:
+        gan = sr.R3GAN(data.image_shape, num_classes=data.num_classes, seed=seed, dtype=HALF)
+        gan.compile()
+        return gan
+
+    gan, clock = fit(make, data, BATCH_SIZE["R3GAN"], minutes)
+    pool = [gan.sample(n, labels=k, seed=seed + k) for k in range(data.num_classes)]
+    return pool, [clock]
+
+
+def dcgan(train: sr.ImageDataset, n: int, minutes: float, seed: int) -> tuple[Any, list[Clock]]:
+    """Return the same of one DCGAN a class."""
+    pool, clocks = [], []
+    height, width, _ = train.image_shape
+    for label, part in enumerate(padded(train, 8).by_class().values()):
+
+        def make(part: sr.ImageDataset = part) -> sr.DCGAN:
+            gan = sr.DCGAN(part.image_shape, seed=seed, dtype=HALF)
+            gan.compile()
+            return gan
+
+        gan, clock = fit(make, part, BATCH_SIZE["DCGAN"], minutes)
+        pool.append(gan.sample(n, seed=seed + label)[:, :height, :width])
+        clocks.append(clock)
+    return pool, clocks
+
+
+def cyclegan(train: sr.ImageDataset, n: int, minutes: float, seed: int) -> tuple[Any, list[Clock]]:
+    """Return training images of each other class, translated, each once."""
+    data = padded(train, 4)
+    height, width, _ = train.image_shape
+
+    def make() -> sr.CycleGAN:
+        gan = sr.CycleGAN(data.image_shape, seed=seed, dtype=HALF)
+        gan.compile()
+        return gan
+
+    gan, clock = fit(make, data, BATCH_SIZE["CycleGAN"], minutes)
+    pool = [
+        gan.translate(data.images[data.labels != label][:n], to=name)[:, :height, :width]
+        for label, name in enumerate(data.class_names)
+    ]
+    return pool, [clock]
+
+
+GENERATORS = {"R3GAN": r3gan, "DCGAN": dcgan, "CycleGAN": cyclegan}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--set", choices=SETS, required=True)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--generator", choices=tuple(GENERATORS), default="R3GAN")
+    parser.add_argument("--sizes", nargs="+", default=["all"], help="groups, or all")
+    parser.add_argument("--folds", type=int, nargs="+", default=list(range(FOLDS)))
+    parser.add_argument("--core", type=int, help="the core to stay on")
+    parser.add_argument("--minutes", type=float, help="where not as planned")
+    parser.add_argument("--pool", type=int, help="images a class, where not as planned")
+    args = parser.parse_args(arguments)
+    if args.core is not None:
+        os.sched_setaffinity(0, {args.core})
+    one_thread()
+    sizes = [None if size == "all" else int(size) for size in args.sizes]
+    if not set(sizes) <= set(SIZES):
+        raise SystemExit(f"--sizes must be of {SIZES[:-1]} or all, got {args.sizes}.")
+    left = [
+        (fold, size)
+        for size in sizes
+        for fold in args.folds
+        if not pool_path(args.set, size, fold, args.generator).exists()
+    ]
+    cost = sum(minutes_of(args, size) for _, size in left)
+    print(f"{len(left)} pools to make, about {cost:.0f} minutes of one core.", flush=True)
+    data = whole(args.set, args.data)
+    for fold, size in left:
+        cut = split(data, fold, size)
+        n, minutes = args.pool or POOL[size], minutes_of(args, size)
+        pool, clocks = GENERATORS[args.generator](cut.train, n, minutes, fold)
+        report = {
+            name: sr.evaluate_samples(own, drawn, held_out, copies=False).to_dict()
+            for (name, own), held_out, drawn in zip(
+                cut.train.by_class().items(), cut.test.by_class().values(), pool, strict=True
+            )
+            if min(len(own), len(held_out)) >= 10
+        }
+        values = {
+            "set": args.set,
+            "fold": fold,
+            "size": size,
+            "generator": args.generator,
+            "training_images": cut.train.class_counts,
+            "pool": [len(part) for part in pool],
+            "minutes": [clock.spent / 60 for clock in clocks],
+            "images_seen": [clock.steps * BATCH_SIZE[args.generator] for clock in clocks],
+            "report": report,
+        }
+        name = f"{name_of(args.set, size, fold)}_{args.generator.lower()}"
+        write(RESULTS / f"{name}.json", record("benchmarks/study/generate.py", values))
+        path = pool_path(args.set, size, fold, args.generator)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part.npz")
+        np.savez(
+            part,
+            images=np.concatenate(pool),
+            labels=np.repeat(np.arange(len(pool)), [len(each) for each in pool]),
+        )
+        part.rename(path)
+
+
+def minutes_of(args: argparse.Namespace, size: int | None) -> float:
+    """Return the minutes of one pool's training."""
+    planned = MINUTES[size] if args.generator == "R3GAN" else OTHERS[args.generator]
+    return args.minutes or planned
+
+
+if __name__ == "__main__":
+    main()
