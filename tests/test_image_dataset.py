@@ -159,6 +159,8 @@ def test_concatenate_joins_all_columns() -> None:
         data.concatenate(data.to_rgb())
     with pytest.raises(ValueError, match="annotation 'view'"):
         replace(data, annotations={"view": np.arange(4)}).concatenate(bare)
+    numbered = replace(data, annotations={"view": np.arange(4)})
+    assert numbered.concatenate(numbered).annotations["view"].tolist() == [0, 1, 2, 3] * 2
 
 
 def test_resize_and_channels() -> None:

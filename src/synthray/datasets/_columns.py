@@ -127,11 +127,14 @@ def join_annotations(
                 f"The annotation {name!r} ({example.dtype}) is missing from some parts. Drop it "
                 "first: dataclasses.replace(data, annotations={})."
             )
-        columns = [
-            part.get(name, np.full((size, *example.shape[1:]), np.nan, example.dtype))
-            for part, size in zip(parts, sizes, strict=True)
-        ]
-        joined[name] = np.concatenate(columns)
+        joined[name] = np.concatenate(
+            [
+                part[name]
+                if name in part
+                else np.full((size, *example.shape[1:]), np.nan, example.dtype)
+                for part, size in zip(parts, sizes, strict=True)
+            ]
+        )
     return joined
 
 
