@@ -93,3 +93,27 @@ def test_mistakes_are_explained(real: sr.ImageDataset, drawn: sr.ImageDataset) -
     ):
         with pytest.raises(ValueError, match=message):
             sr.filter_samples(drawn, real, teacher=teacher, copies=False)
+
+
+def test_the_hardest_of_each_class_are_kept(real: sr.ImageDataset, drawn: sr.ImageDataset) -> None:
+    sure = np.asarray([0.9, 0.6, 0.5, 0.8, 0.7, 0.95, 0.99, 0.55, 0.3, 0.65])  # of their class
+
+    def teacher(images: NDArray[np.uint8]) -> NDArray[Any]:
+        other = 1 - sure
+        return np.where(drawn.labels[:, None] == [0, 1], sure[:, None], other[:, None])
+
+    options: dict[str, Any] = {"teacher": teacher, "copies": False, "support": False}
+    report = sr.filter_samples(drawn, real, hardest=0.5, **options)
+    # Image 8 is contradicted; of 0, 2, 4, 7 of class 0 two are kept, of 1, 3, 5, 6, 9 two.
+    assert np.flatnonzero(report.kept).tolist() == [1, 2, 7, 9]
+    assert report.counts == {"contradicted": 1, "easy": 5}
+    assert sr.filter_samples(drawn, real, **options).counts == {"contradicted": 1}
+
+
+@pytest.mark.parametrize(("hardest", "with_teacher"), [(0.5, False), (1.0, True), (0.0, True)])
+def test_hardest_needs_a_teacher_and_a_share(
+    real: sr.ImageDataset, drawn: sr.ImageDataset, hardest: float, with_teacher: bool
+) -> None:
+    teacher = (lambda images: np.full((len(images), 2), 0.5)) if with_teacher else None
+    with pytest.raises(ValueError, match="hardest is the share"):
+        sr.filter_samples(drawn, real, hardest=hardest, teacher=teacher)

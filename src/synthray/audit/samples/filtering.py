@@ -58,6 +58,7 @@ def filter_samples(
     agreement: float = 0.5,
     copies: bool = True,
     support: bool = True,
+    hardest: float | None = None,
     k: int = 5,
     features: Describe = random_features,
 ) -> FilterReport:
@@ -69,6 +70,8 @@ def filter_samples(
     - `"outside"`: it lies within reach of no training image of its class, the reach of an image
       being the distance to its k-th nearest of that class (the precision of Kynkaanniemi et al.
       2019, arXiv 1904.06991).
+    - `"easy"`: of the images of its class that nothing else speaks against, the teacher is surer of
+      it than of the share `hardest`.
 
     Only training images are looked at, never those that judge.
 
@@ -81,12 +84,14 @@ def filter_samples(
         agreement: The least probability that the teacher must give, 0 to 1.
         copies: Whether to look for copies, which takes longest.
         support: Whether to look for images that are unlike real ones.
+        hardest: The share of each class to keep, above 0 and below 1: those images whose most
+            probable class the teacher gives the least probability. `None` for all. Needs a teacher.
         k: Which neighbour of a training image bounds its reach.
         features: As for [`evaluate_samples`][synthray.evaluate_samples].
 
     Raises:
-        ValueError: If shapes or classes differ, a class has no more than `k` training images, or
-            the teacher does not return probabilities.
+        ValueError: If shapes or classes differ, a class has no more than `k` training images, the
+            teacher does not return probabilities, or `hardest` is out of range or has no teacher.
 
     Examples:
         >>> import synthray as sr
@@ -100,20 +105,42 @@ def filter_samples(
             f"real_train has images of {real_train.image_shape} and classes "
             f"{real_train.class_names}, drawn {drawn.image_shape} and {drawn.class_names}."
         )
+    if hardest is not None and (teacher is None or not 0 < hardest < 1):
+        raise ValueError(
+            "hardest is the share of drawn images to keep, above 0 and below 1, and a teacher must "
+            f"judge them; got {hardest!r} {'without' if teacher is None else 'with'} a teacher."
+        )
     reasons: dict[str, NDArray[np.bool_]] = {}
     if copies:
         reasons["copy"] = find_copies(drawn.images, real_train.images) >= 0
     if teacher is not None:
         if isinstance(teacher, CrossFittedTeacher):
             teacher.fit(real_train)
-        reasons["contradicted"] = _own_probability(teacher, drawn) < agreement
+        p = _probabilities(teacher, drawn)
+        reasons["contradicted"] = p[np.arange(len(drawn)), drawn.labels] < agreement
     if support:
         reasons["outside"] = _outside(drawn, real_train, features, k)
     kept = ~np.any([np.zeros(len(drawn), bool), *reasons.values()], axis=0)
+    if hardest is not None:
+        reasons["easy"] = kept & ~_hardest(p.max(axis=1), drawn.labels, kept, hardest)
+        kept &= ~reasons["easy"]
     return FilterReport(samples=drawn.select(kept), kept=kept, reasons=reasons)
 
 
-def _own_probability(teacher: Teacher, drawn: ImageDataset) -> NDArray[np.floating]:
+def _hardest(
+    certainty: NDArray[np.floating],
+    labels: NDArray[np.int64],
+    kept: NDArray[np.bool_],
+    share: float,
+) -> NDArray[np.bool_]:
+    chosen = np.zeros(len(labels), bool)
+    for label in np.unique(labels):
+        rows = np.flatnonzero(kept & (labels == label))
+        chosen[rows[np.argsort(certainty[rows], kind="stable")][: round(share * len(rows))]] = True
+    return chosen
+
+
+def _probabilities(teacher: Teacher, drawn: ImageDataset) -> NDArray[np.floating]:
     p = np.asarray(teacher(drawn.images))
     shape = (len(drawn), drawn.num_classes)
     if p.shape != shape or not ((p >= 0) & (p <= 1)).all():
@@ -121,7 +148,7 @@ def _own_probability(teacher: Teacher, drawn: ImageDataset) -> NDArray[np.floati
             f"teacher must return probabilities of shape {shape}, got values of shape {p.shape}"
             f"{'' if p.shape != shape else ' that are not all of 0 to 1'}."
         )
-    return np.asarray(p[np.arange(len(drawn)), drawn.labels])
+    return p
 
 
 def _outside(
