@@ -16,8 +16,9 @@ import loky
 import pytest
 
 from synthray.comparison import cost, processes
-from synthray.comparison.arms import Arm, Phase
+from synthray.comparison.arms import Arm
 from synthray.comparison.cells import Job
+from synthray.comparison.phases import Phase
 from synthray.datasets.image_dataset import ImageDataset
 from test_executors import Noise, assert_equal, compare, tiny_model
 from toys import bars

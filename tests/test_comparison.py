@@ -14,7 +14,8 @@ import pytest
 
 from synthray.augmenter.synthetic_augmenter import SyntheticAugmenter
 from synthray.classifiers.fracture_classifier import FractureClassifier
-from synthray.comparison.arms import CONTROLS, Arm, Phase
+from synthray.comparison.arms import CONTROLS, Arm
+from synthray.comparison.phases import Phase
 from synthray.comparison.result import ComparisonResult
 from synthray.comparison.runner import run_comparison
 from synthray.datasets.image_dataset import ImageDataset

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from synthray.comparison import execution
-from synthray.comparison.arms import Arm, Phase
+from synthray.comparison.arms import Arm
 from synthray.comparison.cells import Cell
+from synthray.comparison.phases import Phase
 from synthray.comparison.result import ComparisonResult
 from synthray.comparison.runner import run_comparison
 from synthray.datasets.image_dataset import ImageDataset

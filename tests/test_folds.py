@@ -15,7 +15,8 @@ from scipy.ndimage import gaussian_filter
 
 from synthray.audit.duplicates import find_duplicates
 from synthray.comparison import cost
-from synthray.comparison.arms import Arm, Phase
+from synthray.comparison.arms import Arm
+from synthray.comparison.phases import Phase
 from synthray.comparison.result import ComparisonResult
 from synthray.comparison.runner import run_comparison
 from synthray.datasets.image_dataset import ImageDataset

@@ -19,7 +19,8 @@ import numpy as np
 import pytest
 
 import killed_comparison
-from synthray.comparison.arms import Arm, Phase
+from synthray.comparison.arms import Arm
+from synthray.comparison.phases import Phase
 from synthray.comparison.result import ComparisonResult
 from synthray.comparison.runner import run_comparison
 from synthray.datasets.image_dataset import ImageDataset

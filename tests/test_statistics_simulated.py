@@ -11,7 +11,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from synthray.comparison.arms import Arm, Phase
+from synthray.comparison.arms import Arm
+from synthray.comparison.phases import Phase
 from synthray.comparison.runner import run_comparison
 from synthray.comparison.statistics import compare_arms, corrected_t
 from synthray.comparison.verdicts import Difference

@@ -13,9 +13,10 @@ from synthray.augmenter.synthetic_augmenter import SyntheticAugmenter
 from synthray.augmenter.translation_augmenter import TranslationAugmenter
 from synthray.classifiers.fracture_classifier import FractureClassifier
 from synthray.comparison.affine import RandomAffine
-from synthray.comparison.arms import ARMS, CONTROLS, Arm, Phase
+from synthray.comparison.arms import ARMS, CONTROLS, Arm
 from synthray.comparison.augmentation import classic_augmentation
 from synthray.comparison.metrics import Scores
+from synthray.comparison.phases import Phase
 from synthray.comparison.result import ArmRun, ComparisonResult
 from synthray.comparison.runner import run_comparison
 from synthray.comparison.verdicts import Difference, Interval, Statistics

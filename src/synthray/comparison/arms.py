@@ -1,105 +1,22 @@
-"""`Arm` and `Phase`: what a classifier is trained on, in which order."""
+"""`Arm`: what a classifier is trained on, in which order."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
+from synthray.comparison.phases import Phase
 
-from synthray.datasets.image_dataset import ImageDataset
-
-Source = (
-    Literal["real", "synthetic", "mixed", "copies", "duplicated"]
-    | Callable[[ImageDataset, ImageDataset | None], ImageDataset]
-)
 Budget = Literal["equal_steps", "epochs"]
-
-_SOURCES = ("real", "synthetic", "mixed", "copies", "duplicated")
-
-
-@dataclass(frozen=True)
-class Phase:
-    """A stretch of training on one kind of images.
-
-    Attributes:
-        source: `"real"` for the training set, `"synthetic"` for drawn images, `"mixed"` for both
-            together. For controls: `"copies"` for real images repeated until there are as many of
-            each class as there are drawn ones, `"duplicated"` for the training set and those copies
-            together. Or a function `(train, synthetic) -> ImageDataset`, where `synthetic` is
-            `None` in a comparison without an augmenter.
-        augment: Whether images pass through the comparison's `augmentation`.
-        share: This phase's part of the arm's steps, in proportion to the shares of its other
-            phases. With `budget="epochs"` it has no effect.
-
-    Raises:
-        ValueError: If the source is unknown or the share not positive.
-    """
-
-    source: Source = "real"
-    augment: bool = False
-    share: float = 1.0
-
-    def __post_init__(self) -> None:
-        """Check the values."""
-        if not callable(self.source) and self.source not in _SOURCES:
-            raise ValueError(
-                f"source must be one of {_SOURCES} or a function, got {self.source!r}."
-            )
-        if not 0 < self.share < math.inf:
-            raise ValueError(f"share must be positive, got {self.share!r}.")
-
-    @property
-    def needs_synthetic(self) -> bool:
-        """Whether the phase cannot do without drawn images, or without knowing how many."""
-        return not callable(self.source) and self.source != "real"
-
-    @property
-    def uses_synthetic(self) -> bool:
-        """Whether drawn images change what the phase trains on."""
-        return callable(self.source) or self.needs_synthetic
-
-    def planned_size(self, n_real: int, n_drawn: int) -> int:
-        """Return how many images the phase has; a function is taken to return all."""
-        sizes = {"real": n_real, "synthetic": n_drawn, "copies": n_drawn}
-        return (
-            n_real + n_drawn if callable(self.source) else sizes.get(self.source, n_real + n_drawn)
-        )
-
-    def data(self, train: ImageDataset, synthetic: ImageDataset | None) -> ImageDataset:
-        """Return the images of this phase."""
-        if callable(self.source):
-            made = self.source(train, synthetic)
-            like = (train.image_shape, train.class_names)
-            if not isinstance(made, ImageDataset) or (made.image_shape, made.class_names) != like:
-                raise ValueError(
-                    f"The source of a phase must return an ImageDataset of shape "
-                    f"{train.image_shape} and classes {train.class_names}, got {made!r}."
-                )
-            return made
-        if synthetic is None or self.source == "real":
-            return train
-        if self.source == "synthetic":
-            return synthetic
-        if self.source == "mixed":
-            return train.concatenate(synthetic)
-        copies = _copies(train, synthetic)
-        return copies if self.source == "copies" else train.concatenate(copies)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return JSON-ready values; a function by its name."""
-        source = self.source
-        name = getattr(source, "__qualname__", repr(source)) if callable(source) else source
-        return {"source": name, "augment": self.augment, "share": self.share}
 
 
 @dataclass(frozen=True)
 class Arm:
     """One way to train the classifier: a name and the phases, one after the other.
 
-    The classifier and its optimizer go through all phases without a restart.
+    The classifier and its optimizer go through all phases without a restart, but for what a phase
+    resets.
 
     Attributes:
         name: The name in tables and plots.
@@ -141,6 +58,11 @@ class Arm:
     def uses_synthetic(self) -> bool:
         """Whether drawn images change what the arm trains on."""
         return any(phase.uses_synthetic for phase in self)
+
+    @property
+    def needs_teachers(self) -> bool:
+        """Whether some of its images are labelled by an ensemble."""
+        return any(phase.labels == "teachers" for phase in self)
 
     def steps(self, sizes: Sequence[int], *, total: int, epochs: int, budget: Budget) -> list[int]:
         """Return the gradient steps of each phase.
@@ -195,15 +117,6 @@ CONTROLS: dict[str, Arm] = {
 in place of drawn ones; `real_warm_start` is `warm_start` with them, step for step: what these gain
 over `original`, more steps have gained. `augmented_synthetic` and `augmented_warm_start` add
 classic augmentation, to be set beside `augmented`."""
-
-
-def _copies(train: ImageDataset, synthetic: ImageDataset) -> ImageDataset:
-    """Return real images, each class repeated in turn until there are as many as drawn ones."""
-    index = [
-        np.resize(np.flatnonzero(train.labels == label), count)
-        for label, count in enumerate(synthetic.class_counts.values())
-    ]
-    return train.select(np.concatenate(index))
 
 
 def resolve_arms(arms: Iterable[Arm | str]) -> list[Arm]:

@@ -13,14 +13,16 @@ from numpy.typing import NDArray
 
 from synthray._fingerprint import augmentation_digest, digest, model_digest
 from synthray.comparison import synthetic as drawn_images
-from synthray.comparison.arms import Arm, Budget, Phase
+from synthray.comparison.arms import Arm, Budget
 from synthray.comparison.augmentation import BatchAugmentation
 from synthray.comparison.fit import Bench, ClassWeight
 from synthray.comparison.metrics import score
 from synthray.comparison.models import ClassifierFactory
+from synthray.comparison.phases import Phase
 from synthray.comparison.pictures import examples
 from synthray.comparison.result import ArmRun
 from synthray.comparison.store import RunStore
+from synthray.comparison.teachers import TEACHER, with_soft_labels
 from synthray.datasets.image_dataset import ImageDataset
 
 _log = logging.getLogger("synthray")
@@ -41,6 +43,7 @@ class Recipe:
         budget: What is equal.
         class_weight: Weights of classes.
         positive: Label of the positive class.
+        teachers: How many classifiers label images together, where an arm asks for that.
         callbacks: Makes the user's callbacks.
         store: Where finished fits are kept, or `None`.
         versions: Versions of what computes.
@@ -56,6 +59,7 @@ class Recipe:
     budget: Budget
     class_weight: ClassWeight
     positive: int
+    teachers: int
     callbacks: Callable[[str, int], list[Any]] | None
     store: RunStore | None
     versions: Mapping[str, str]
@@ -122,7 +126,14 @@ class Cell:
         drawn = None
         if recipe.augmenter is not None and any(arm.uses_synthetic for arm in arms):
             drawn = self._draw(2 if verbose == 2 else 0, shown[0] if shown else None)
-        bench = self.bench(arms, drawn)
+        bench = with_soft_labels(
+            self.bench(arms, drawn),
+            arms,
+            recipe.teachers,
+            self.seed,
+            callbacks=shown,
+            verbose=2 if verbose == 2 else 0,
+        )
         runs = []
         for arm in arms:
             given = [] if recipe.callbacks is None else recipe.callbacks(arm.name, self.seed)
@@ -155,10 +166,13 @@ class Cell:
     def bench(self, arms: list[Arm], drawn: ImageDataset | None) -> Bench:
         """Return what fits arms, given the drawn images."""
         recipe = self.recipe
-        sources = dict.fromkeys(phase.source for arm in arms for phase in arm)
-        images = {source: Phase(source).data(self.train, drawn) for source in sources}
+        sources = dict.fromkeys((phase.source, phase.ratio) for arm in arms for phase in arm)
+        images = {
+            (source, ratio): Phase(source, ratio=ratio).data(self.train, drawn)
+            for source, ratio in sources
+        }
         return Bench(
-            data={arm.name: [images[phase.source] for phase in arm] for arm in arms},
+            data={arm.name: [images[phase.source, phase.ratio] for phase in arm] for arm in arms},
             train=self.train,
             test=self.test,
             validation=self.validation,
@@ -188,6 +202,12 @@ class Cell:
             drawn = draw(workdir=store.generators(self._drawn_key))
             store.save_drawn(path, drawn)
         return drawn
+
+    def teacher_steps(self, arms: list[Arm]) -> int:
+        """Return the steps of the teachers that these arms need."""
+        if not any(arm.needs_teachers for arm in arms):
+            return 0
+        return self.recipe.teachers * self.planned_steps(TEACHER)
 
     @property
     def generator_steps(self) -> int:
@@ -225,7 +245,12 @@ class Cell:
         keys = {}
         for arm in recipe.arms:
             parts = [common, [(phase.source, phase.augment, phase.share) for phase in arm]]
-            if any(phase.augment for phase in arm):
+            options = [phase.options() for phase in arm]
+            if any(options):
+                parts.append(options)
+            if arm.needs_teachers:
+                parts.append([f"{recipe.teachers} teachers"])
+            if arm.needs_teachers or any(phase.augment for phase in arm):
                 parts.append(augmentation_digest(recipe.augment.transform))
             if arm.uses_synthetic and recipe.augmenter is not None:
                 parts.append(self._drawn_key)

@@ -10,9 +10,10 @@ import numpy as np
 
 from synthray.augmenter.progress import describe
 from synthray.comparison import synthetic as drawn_images
-from synthray.comparison.arms import Arm, Phase
+from synthray.comparison.arms import Arm
 from synthray.comparison.batches import PhaseStream
 from synthray.comparison.cells import Cell, Job
+from synthray.comparison.phases import Phase
 from synthray.comparison.training import fit_phases
 
 _TIMED = 16
@@ -56,12 +57,15 @@ def estimate(jobs: list[Job]) -> Estimate:
         jobs: Cells, and the arms to compute of each.
     """
     steps = sum(cell.planned_steps(arm) for cell, arms in jobs for arm in arms)
+    steps += sum(cell.teacher_steps(arms) for cell, arms in jobs)
     drawing = [cell for cell, arms in jobs if any(arm.uses_synthetic for arm in arms)]
     generator_steps = sum(cell.generator_steps for cell in drawing)
     if steps < _WORTH_TIMING and generator_steps < _WORTH_TIMING_GENERATORS:
         return Estimate(steps + generator_steps)
     first, each = _time_classifier(jobs[0][0])
-    fits = sum(len(arms) for _, arms in jobs)
+    fits = sum(
+        len(arms) + bool(cell.teacher_steps(arms)) * cell.recipe.teachers for cell, arms in jobs
+    )
     total = fits * first + steps * each
     parts = f"{fits} fits of {steps:,} steps in all: about {describe(total)}"
     cost = 1
@@ -85,7 +89,7 @@ def _time_classifier(cell: Cell) -> tuple[float, float]:
     recipe = cell.recipe
     model = recipe.factory(cell.seed)
     bench = cell.bench([Arm("timing", Phase())], None)
-    batches = bench.batches(model, cell.train, recipe.batch_size, recipe.class_weight, cell.seed)
+    batches = bench.batches(model, cell.train, recipe.batch_size, Phase(), cell.seed)
     seconds = []
     for _ in range(2):
         phase = PhaseStream(batches, _TIMED, 0, None, cell.seed)

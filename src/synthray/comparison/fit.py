@@ -6,24 +6,30 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from synthray._backend import LayerDraws
+from synthray.comparison.apart import BatchesOfOneKind
 from synthray.comparison.arms import Arm, Budget
 from synthray.comparison.augmentation import BatchAugmentation
 from synthray.comparison.batches import FloatBatches, PhaseStream
 from synthray.comparison.metrics import score
-from synthray.comparison.models import ClassifierFactory, labels_for, predict
+from synthray.comparison.models import ClassifierFactory, predict
+from synthray.comparison.phases import Phase
 from synthray.comparison.result import ArmRun
+from synthray.comparison.stretches import Beginning, stretches, take_statistics
+from synthray.comparison.targets import probabilities_of, targets
 from synthray.comparison.training import fit_phases
 from synthray.datasets.image_dataset import ImageDataset
 
 ClassWeight = Literal["balanced"] | Mapping[int, float] | None
 
 _JUDGED_AT_ONCE = 256
+_OF_LABELS = {"accuracy"}  # metrics that have no meaning where labels are probabilities
 
 
 @dataclass(frozen=True)
@@ -61,10 +67,10 @@ class Bench:
         """Steps of one pass over the training images."""
         return math.ceil(len(self.train) / self.batch_size)
 
-    def phase_steps(self, arm: Arm) -> list[int]:
-        """Return the gradient steps of each phase."""
+    def phase_steps(self, arm: Arm, parts: list[ImageDataset]) -> list[int]:
+        """Return the gradient steps of each phase, given the images of each."""
         return arm.steps(
-            [math.ceil(len(data) / self.batch_size) for data in self.data[arm.name]],
+            [math.ceil(len(data) / self.batch_size) for data in parts],
             total=self.epochs * self.epoch_steps,
             epochs=self.epochs,
             budget=self.budget,
@@ -75,25 +81,8 @@ class Bench:
     ) -> ArmRun:
         """Train and judge; where training diverged, scores are `None`."""
         start = time.perf_counter()
-        model = self.factory(seed)
-        steps = self.phase_steps(arm)
-        phases: list[PhaseStream] = []
-        for phase, data, count in zip(arm, self.data[arm.name], steps, strict=True):
-            batches = self.batches(model, data, self.batch_size, self.class_weight, seed)
-            first = phases[-1].next_pass if phases else 0
-            augment = self.augment if phase.augment else None
-            phases.append(PhaseStream(batches, count, first, augment, seed))
-        judged = None
-        if self.validation is not None:
-            judged = self.batches(model, self.validation, _JUDGED_AT_ONCE)
-        history = fit_phases(
-            model,
-            phases,
-            epoch_steps=self.epoch_steps,
-            callbacks=[LayerDraws(seed), *callbacks],
-            validation=judged,
-            verbose=verbose,
-        )
+        parts = self.data[arm.name]
+        model, history = self.trained(arm, parts, seed, callbacks=callbacks, verbose=verbose)
         probabilities = predict(model, self.test.images)
         probabilities.flags.writeable = False
         scores = score(probabilities, self.test.labels, positive_class=self.positive)
@@ -104,37 +93,114 @@ class Bench:
             scores=scores,
             history={name: tuple(values) for name, values in history.items()},
             probabilities=probabilities,
-            phase_steps=tuple(steps),
+            phase_steps=tuple(self.phase_steps(arm, parts)),
             steps_per_entry=self.epoch_steps,
             seconds=round(time.perf_counter() - start, 3),
         )
+
+    def trained(
+        self,
+        arm: Arm,
+        parts: list[ImageDataset],
+        seed: int,
+        *,
+        callbacks: list[Any],
+        verbose: Any,
+    ) -> tuple[Any, dict[str, list[float]]]:
+        """Return a classifier that went through an arm, and its history.
+
+        The classifier holds until the next one is made.
+
+        Args:
+            arm: The arm.
+            parts: The images of each of its phases.
+            seed: Of weights, order and augmentation.
+            callbacks: Keras callbacks.
+            verbose: As in Keras `fit`.
+        """
+        model = self.factory(seed)
+        beginning = Beginning(model, arm)
+        judged = None
+        if self.validation is not None:
+            judged = self.batches(model, self.validation, _JUDGED_AT_ONCE)
+        steps = iter(zip(parts, self.phase_steps(arm, parts), strict=True))
+        phases = iter(arm)
+        history: dict[str, list[float]] = {}
+        passes = epochs = 0
+        for first, count in stretches(arm):
+            streams = []
+            for phase, (data, n) in zip(islice(phases, count), islice(steps, count), strict=True):
+                batches = self.batches(model, data, self.batch_size, phase, seed)
+                augment = self.augment if phase.augment else None
+                streams.append(PhaseStream(batches, n, passes, augment, seed))
+                passes = streams[-1].next_pass
+            beginning.begin(model, first)
+            found = fit_phases(
+                model,
+                streams,
+                epoch_steps=self.epoch_steps,
+                first_epoch=epochs,
+                callbacks=[LayerDraws(seed), *callbacks],
+                validation=judged,
+                verbose=verbose,
+            )
+            if first.apart:
+                take_statistics(model, self.train.images, seed)
+            epochs += len(found["loss"])
+            for name, values in found.items():
+                known = not (first.labels == "teachers" and name in _OF_LABELS)
+                history.setdefault(name, []).extend(values if known else [math.nan] * len(values))
+        return model, history
 
     def batches(
         self,
         model: Any,
         data: ImageDataset,
         batch_size: int,
-        class_weight: ClassWeight = None,
+        phase: Phase | None = None,
         seed: int | None = None,
     ) -> FloatBatches:
-        """Return batches as a classifier takes them, shuffled where there is a seed."""
-        arrays = [data.images, labels_for(model, data.labels, data.num_classes)]
-        if class_weight is not None:
-            arrays.append(image_weights(data.labels, data.num_classes, class_weight))
-        shuffle = seed is not None
-        return FloatBatches(*arrays, batch_size=batch_size, shuffle=shuffle, seed=seed or 0)
+        """Return batches as a classifier takes them; those of a phase are shuffled and weighted."""
+        arrays = [data.images, targets(model, data)]
+        if phase is None:
+            return FloatBatches(*arrays, batch_size=batch_size)
+        weights = self._weights(data, phase)
+        if weights is not None:
+            arrays.append(weights)
+        seed = seed or 0
+        if phase.apart:
+            return BatchesOfOneKind(*arrays, kinds=data.synthetic, batch_size=batch_size, seed=seed)
+        return FloatBatches(*arrays, batch_size=batch_size, shuffle=True, seed=seed)
+
+    def _weights(self, data: ImageDataset, phase: Phase) -> NDArray[np.float32] | None:
+        weights = None
+        if self.class_weight is not None:
+            shares = probabilities_of(data)
+            weights = image_weights(
+                data.labels, data.num_classes, self.class_weight, probabilities=shares
+            )
+        if phase.weight != 1 and data.synthetic.any():
+            own = np.where(data.synthetic, phase.weight, 1.0).astype(np.float32)
+            weights = own if weights is None else weights * own
+        return weights
 
 
 def image_weights(
-    labels: NDArray[np.int64], num_classes: int, class_weight: ClassWeight
+    labels: NDArray[np.int64],
+    num_classes: int,
+    class_weight: ClassWeight,
+    *,
+    probabilities: NDArray[np.floating] | None = None,
 ) -> NDArray[np.float32]:
-    """Return one weight an image.
+    """Return one weight an image; with soft labels, the mean of the classes' weights.
 
     Raises:
         ValueError: If a dict lacks a label, or the weights are something else.
     """
     if class_weight == "balanced":
         counts = np.bincount(labels, minlength=num_classes)
+        if probabilities is not None:
+            counts = probabilities.sum(axis=0)
         weights = len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1))
     elif isinstance(class_weight, Mapping) and set(class_weight) == set(range(num_classes)):
         weights = np.asarray([class_weight[label] for label in range(num_classes)])
@@ -143,4 +209,5 @@ def image_weights(
             f'class_weight must be "balanced", None, or a dict with a weight for each label '
             f"{list(range(num_classes))}, got {class_weight!r}."
         )
-    return weights[labels].astype(np.float32)
+    found = weights[labels] if probabilities is None else probabilities @ weights
+    return found.astype(np.float32)

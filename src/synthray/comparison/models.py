@@ -20,6 +20,7 @@ from synthray._fingerprint import compiled_digest
 from synthray.classifiers.fracture_classifier import FractureClassifier, wants_one_hot
 from synthray.datasets.image_dataset import ImageDataset
 
+_OF_INTEGERS = "sparse_categorical_crossentropy"
 _TOLERANCE = 1e-3
 _PREDICTED_AT_ONCE = 128
 _SEEDING = threading.Lock()  # the states are the process', and an executor may have threads
@@ -33,10 +34,16 @@ class ClassifierFactory:
             signature names; returns a Keras model, compiled or not.
         data: What the classifier is for.
         steps_per_execution: Steps at once of models that come uncompiled.
+        soft_labels: Whether those must learn probabilities, not labels alone.
     """
 
     def __init__(
-        self, make: Callable[..., Any], data: ImageDataset, *, steps_per_execution: int = 1
+        self,
+        make: Callable[..., Any],
+        data: ImageDataset,
+        *,
+        steps_per_execution: int = 1,
+        soft_labels: bool = False,
     ) -> None:
         if isinstance(make, keras.Model) or not callable(make):
             raise TypeError(
@@ -48,6 +55,7 @@ class ClassifierFactory:
         self._image_shape = data.image_shape
         self._named = _named_parameters(make)
         self._steps_per_execution = steps_per_execution
+        self._many = "categorical_crossentropy" if soft_labels else _OF_INTEGERS
         self._last: Any = None
         self._kept = _Kept()
 
@@ -98,7 +106,7 @@ class ClassifierFactory:
         if not model.compiled:
             model.compile(
                 optimizer=adam(1e-3),
-                loss="binary_crossentropy" if outputs == 1 else "sparse_categorical_crossentropy",
+                loss="binary_crossentropy" if outputs == 1 else self._many,
                 metrics=["accuracy"],
                 steps_per_execution=self._steps_per_execution,
                 jit_compile=resolve_jit_compile("auto"),

@@ -66,11 +66,11 @@ def useful(jobs: list[Job]) -> int:
 
 
 def split(jobs: list[Job]) -> list[Job]:
-    """Return smaller jobs: one for each arm, but for those that share images yet to be drawn."""
+    """Return smaller jobs: one for each arm, but for those that share what is yet to be made."""
     parts: list[Job] = []
     for cell, arms in jobs:
         given = cell.recipe.augmenter is None or isinstance(cell.recipe.augmenter, ImageDataset)
-        sharing = [arm for arm in arms if arm.uses_synthetic and not given]
+        sharing = [arm for arm in arms if arm.needs_teachers or (arm.uses_synthetic and not given)]
         parts += [(cell, [arm]) for arm in arms if arm not in sharing]
         parts += [(cell, sharing)] if sharing else []
     return parts
@@ -84,7 +84,8 @@ def longest_first(jobs: list[Job], generator_units: int) -> list[Job]:
 def _steps(job: Job, generator_units: int) -> int:
     cell, arms = job
     drawing = any(arm.uses_synthetic for arm in arms)
-    return sum(map(cell.planned_steps, arms)) + drawing * generator_units * cell.generator_steps
+    fits = sum(map(cell.planned_steps, arms)) + cell.teacher_steps(arms)
+    return fits + drawing * generator_units * cell.generator_steps
 
 
 def pack(jobs: list[Job], folder: Path) -> None:

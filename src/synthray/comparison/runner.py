@@ -52,6 +52,7 @@ def run_comparison(
     class_weight: ClassWeight = None,
     n_synthetic: int | Mapping[Any, int] | None = None,
     positive_class: int | str | None = None,
+    teachers: int = 5,
     protocol: Protocol = "grouped",
     audit: Audit = "warn",
     fold_seed: int = 0,
@@ -106,6 +107,9 @@ def run_comparison(
             class as there are to train on.
         positive_class: For two classes, the one whose recall is the sensitivity, by name or label;
             by default label 1.
+        teachers: How many classifiers, trained on the real training images with classic
+            augmentation, label images together in phases with `labels="teachers"`. Their training
+            comes on top of the steps of the arms.
         protocol: `"grouped"`: folds keep whole the groups that the data have and the duplicates
             that the audit finds. `"leaky"`: folds cut them, or a test set is known to leak; the
             result carries that name.
@@ -145,6 +149,8 @@ def run_comparison(
     chosen, seeds = resolve_arms(arms), checked_seeds(seeds)
     if epochs < 1 or batch_size < 1:
         raise ValueError(f"epochs and batch_size must be 1 or more, got {epochs}, {batch_size}.")
+    if teachers < 1:
+        raise ValueError(f"teachers must be 1 or more, got {teachers}.")
     if budget not in get_args(Budget):
         raise ValueError(f"budget must be one of {get_args(Budget)}, got {budget!r}.")
     check_data(data, data if test is None else test)
@@ -157,7 +163,12 @@ def run_comparison(
     transform = classic_augmentation() if augmentation is None else augmentation
     recipe = Recipe(
         arms=tuple(chosen),
-        factory=ClassifierFactory(classifier, data, steps_per_execution=steps_at_once()),
+        factory=ClassifierFactory(
+            classifier,
+            data,
+            steps_per_execution=steps_at_once(),
+            soft_labels=any(arm.needs_teachers for arm in chosen),
+        ),
         augment=BatchAugmentation(transform, batch_size=batch_size),
         augmenter=augmenter,
         n_synthetic=n_synthetic,
@@ -166,6 +177,7 @@ def run_comparison(
         budget=budget,
         class_weight=class_weight,
         positive=positive,
+        teachers=teachers,
         callbacks=callbacks,
         store=None if workdir is None else RunStore(workdir),
         versions=_versions(),
@@ -212,6 +224,7 @@ def run_comparison(
             "class_weight": weights,
             "classifier": recipe.factory.name,
             "augmentation": recipe.augment.name,
+            **({"teachers": teachers} if any(arm.needs_teachers for arm in chosen) else {}),
             "train": describe(judging.splits[0][0]),
             "test": describe(judging.images),
             "validation": validation if isinstance(validation, float) else describe(validation),

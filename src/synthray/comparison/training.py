@@ -15,12 +15,13 @@ from synthray.generators.gan import GAN
 class _SetEpoch(keras.callbacks.Callback):
     """Tells batches their epoch; Keras tells a `PyDataset` of epochs' ends only, some twice."""
 
-    def __init__(self, batches: ArmBatches) -> None:
+    def __init__(self, batches: ArmBatches, first_epoch: int) -> None:
         super().__init__()
         self._batches = batches
+        self._first_epoch = first_epoch
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self._batches.epoch = epoch
+        self._batches.epoch = epoch - self._first_epoch
 
 
 def fit_phases(
@@ -30,11 +31,13 @@ def fit_phases(
     epoch_steps: int,
     callbacks: list[Any],
     validation: FloatBatches | None = None,
+    first_epoch: int = 0,
     **fit_arguments: Any,
 ) -> dict[str, list[float]]:
-    """Train a model through all phases; its history has a value every `epoch_steps` steps.
+    """Train a model through phases; its history has a value every `epoch_steps` steps.
 
-    Steps that are left over at the end make a last, shorter epoch.
+    Steps that are left over at the end make a last, shorter epoch. `first_epoch` is the number of
+    epochs that the model has been through.
     """
     full, rest = divmod(sum(phase.steps for phase in phases), epoch_steps)
     parts = [(0, full, epoch_steps), (full, full + 1, rest)]
@@ -46,10 +49,10 @@ def fit_phases(
         batches.epoch = first
         fitted = model.fit(
             arm_stream(batches),
-            initial_epoch=first,
-            epochs=last,
+            initial_epoch=first_epoch + first,
+            epochs=first_epoch + last,
             shuffle=False,
-            callbacks=[_SetEpoch(batches), *callbacks],
+            callbacks=[_SetEpoch(batches, first_epoch), *callbacks],
             validation_data=float_stream(validation),
             **fit_arguments,
         )
