@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -64,7 +64,9 @@ def split(data: sr.ImageDataset, fold: int, size: int | None) -> Split:
     train, validation = seen.split(VALIDATION, seed=0)
     if size is not None:
         train = train.select(first_groups(train, size, seed=fold))
-    return Split(train, validation, test, test.annotations["row"])
+    rows = test.annotations["row"]
+    parts = [replace(part, annotations={}) for part in (train, validation, test)]
+    return Split(*parts, test_rows=rows)
 
 
 def first_groups(data: sr.ImageDataset, size: int, seed: int) -> NDArray[np.bool_]:

@@ -31,6 +31,7 @@ OTHERS = {"DCGAN": 6.0, "CycleGAN": 6.0}
 POOL = {None: 12_000, 250: 6_000, 100: 6_000, 50: 6_000}  # images a class
 BATCH_SIZE = {"R3GAN": 32, "DCGAN": 32, "CycleGAN": 4}
 HALF = "mixed_bfloat16"
+FEWEST = 20  # images that can be judged
 
 
 def evenly(data: sr.ImageDataset) -> sr.ImageDataset:
@@ -137,7 +138,7 @@ def main(arguments: list[str] | None = None) -> None:
             for (name, own), held_out, drawn in zip(
                 cut.train.by_class().items(), cut.test.by_class().values(), pool, strict=True
             )
-            if min(len(own), len(held_out)) >= 10
+            if min(len(own), len(held_out)) >= FEWEST
         }
         values = {
             "set": args.set,

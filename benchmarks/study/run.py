@@ -1,0 +1,208 @@
+"""Second stage of the study: train the arms of each fold, and keep what they say of each image.
+
+    python benchmarks/study/run.py --set fracatlas --data PATH [--classifier deck] [--sizes all]
+
+Needs the pools that `generate.py` drew; arms whose pool is missing are told and left out, to be
+done by a later call. Writes `benchmarks/results/study/<classifier>/<set>_<size>_fold<k>.json`,
+after each group of arms; what is there is not trained again, so a run that was killed goes on. Says
+first what is to be done. `analyse.py` makes the verdicts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import math
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import synthray as sr
+from generators import SETS, one_thread
+from records import record, write
+from study.arms import CLASSIC, OTHERS, R3GAN, SHORT, Run, affordable, evenly
+from study.cells import FOLDS, SIZES, Split, name_of, pool_path, read_pool, split, whole
+from study.classifiers import CLASSIFIERS, FEWEST_STEPS, PASSES
+
+RESULTS = Path(__file__).resolve().parents[1] / "results" / "study"
+BATCH_SIZE = 32
+SCALE = 10_000  # probabilities are kept as whole numbers of this
+HARD = 0.5  # share that is kept
+NEIGHBOURS = 5
+POSITIVE = {"fracatlas": "fractured", "bone": "fractured", "chest": "pneumonia"}
+
+
+def pools(cut: Split, path: Path, folder: Path) -> dict[str, sr.ImageDataset]:
+    """Return a pool as it is and filtered, as many images of each class."""
+    drawn = read_pool(path, cut.train)
+    kept_rows = folder / f"{path.stem}_kept.npz"
+    if not kept_rows.exists():
+        teacher = sr.CrossFittedTeacher(folds=5, epochs=20, seed=0)
+        judged = functools.partial(
+            sr.filter_samples, drawn, cut.train, teacher=teacher, copies=False, k=NEIGHBOURS
+        )
+        kept, hard = judged(), judged(hardest=HARD)
+        folder.mkdir(parents=True, exist_ok=True)
+        np.savez(kept_rows, kept=kept.kept, hard=hard.kept, told=str(kept))
+    with np.load(kept_rows, allow_pickle=False) as file:
+        kept, hard, told = file["kept"], file["hard"], str(file["told"])
+    print(f"  {told}", flush=True)
+    return {
+        "": evenly(drawn),
+        "filter": evenly(drawn.select(kept)),
+        "hard": evenly(drawn.select(hard)),
+    }
+
+
+def runs_of(classifier: str, size: int | None) -> list[Run]:
+    """Return what is planned for a classifier at a size."""
+    found = [*CLASSIC, *R3GAN, *(OTHERS if size is None else ())]
+    if classifier == "deck":
+        return found
+    short = [
+        Run(
+            tuple(arm for arm in run.arms if arm.name in SHORT),
+            run.pool,
+            run.filtered,
+            run.augmentation,
+        )
+        for run in found
+    ]
+    return [run for run in short if run.arms]
+
+
+def compute(
+    run: Run, cut: Split, drawn: sr.ImageDataset | None, args: argparse.Namespace, seeds: list[int]
+) -> list[dict[str, Any]]:
+    """Train the arms of a run; return what each fit says of validation and test images."""
+    passes = PASSES[args.classifier]
+    steps = math.ceil(len(cut.train) / BATCH_SIZE)
+    arms = run.arms
+    if drawn is not None:
+        arms = tuple(affordable(arm, len(cut.train), len(drawn)) for arm in arms)
+    judging = cut.validation.concatenate(cut.test)
+    augmentation = None
+    if run.augmentation is not None:
+        augmentation = sr.classic_augmentation(**run.augmentation)
+    result = sr.run_comparison(
+        cut.train,
+        judging,
+        arms=arms,
+        augmenter=drawn,
+        classifier=CLASSIFIERS[args.classifier],
+        augmentation=augmentation,
+        epochs=max(passes, math.ceil(FEWEST_STEPS / steps)),
+        batch_size=BATCH_SIZE,
+        seeds=seeds,
+        class_weight="balanced",
+        audit="off",  # groups hold what the audit finds: see cells.whole
+        executor=None,
+        verbose=0,
+    )
+    n = len(cut.validation)
+    planned = {arm.name: arm for arm in arms}
+    found = []
+    for fit in result.runs:
+        p = np.round(fit.probabilities[:, 1] * SCALE).astype(int)
+        found.append(
+            {
+                "arm": fit.arm,
+                "seed": fit.seed,
+                "phases": [phase.to_dict() for phase in planned[fit.arm]],
+                "phase_steps": list(fit.phase_steps),
+                "seconds": fit.seconds,
+                "loss": [round(value, 4) for value in fit.history["loss"]][:: max(1, passes // 10)],
+                "validation": p[:n].tolist(),
+                "test": p[n:].tolist(),
+            }
+        )
+    return found
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--set", choices=SETS, required=True)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--classifier", choices=tuple(CLASSIFIERS), default="deck")
+    parser.add_argument("--sizes", nargs="+", default=["all"], help="groups, or all")
+    parser.add_argument("--folds", type=int, nargs="+", default=list(range(FOLDS)))
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--core", type=int, help="the core to stay on")
+    parser.add_argument("--arms", nargs="*", help="only runs that hold one of these")
+    args = parser.parse_args(arguments)
+    if args.core is not None:
+        os.sched_setaffinity(0, {args.core})
+    one_thread()
+    sizes = [None if size == "all" else int(size) for size in args.sizes]
+    if not set(sizes) <= set(SIZES):
+        raise SystemExit(f"--sizes must be of {SIZES[:-1]} or all, got {args.sizes}.")
+    data = whole(args.set, args.data)
+    for size in sizes:
+        for fold in args.folds:
+            one_cell(data, fold, size, args)
+
+
+def one_cell(data: sr.ImageDataset, fold: int, size: int | None, args: argparse.Namespace) -> None:
+    """Train what is missing of one fold and size."""
+    path = RESULTS / args.classifier / f"{name_of(args.set, size, fold)}.json"
+    cut = split(data, fold, size)
+    values: dict[str, Any] = {
+        "set": args.set,
+        "fold": fold,
+        "size": size,
+        "classifier": args.classifier,
+        "class_names": list(data.class_names),
+        "training_images": cut.train.class_counts,
+        "probability_scale": SCALE,
+        "validation_labels": cut.validation.labels.tolist(),
+        "test_labels": cut.test.labels.tolist(),
+        "test_rows": cut.test_rows.tolist(),
+        "test_groups": np.asarray(cut.test.groups).tolist(),
+        "pools": {},
+        "fits": [],
+    }
+    if path.exists():
+        values = json.loads(path.read_text(encoding="utf-8"))["values"]
+    done = {(fit["arm"], fit["seed"]) for fit in values["fits"]}
+    read = functools.lru_cache(maxsize=1)(functools.partial(pools, cut, folder=path_of_filters()))
+    for run in runs_of(args.classifier, size):
+        names = [arm.name for arm in run.arms]
+        if args.arms and not set(args.arms) & set(names):
+            continue
+        seeds = [s for s in range(args.seeds) if any((name, s) not in done for name in names)]
+        if not seeds:
+            continue
+        drawn = None
+        if run.pool is not None:
+            source = pool_path(args.set, size, fold, run.pool)
+            if not source.exists():
+                print(f"{path.stem}: left out, no pool {source.name}: {', '.join(names)}")
+                continue
+            drawn = read(source)[run.filtered]
+            values["pools"][source.stem + run.filtered] = len(drawn)
+        began = time.perf_counter()
+        values["fits"] += [
+            fit
+            for fit in compute(run, cut, drawn, args, seeds)
+            if (fit["arm"], fit["seed"]) not in done
+        ]
+        spent = time.perf_counter() - began
+        print(f"{path.stem}: {', '.join(names)}, seeds {seeds}: {spent:.0f} s", flush=True)
+        write(path, record("benchmarks/study/run.py", values))
+
+
+def path_of_filters() -> Path:
+    return Path("runs") / "study" / "filters"
+
+
+if __name__ == "__main__":
+    main()
