@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from synthray.datasets._decode import Fit, ImageTooLargeError, UnreadableImageError, decode_into
+from synthray.datasets._decode import ImageTooLargeError, UnreadableImageError, decode_into
+from synthray.datasets._layout import Fit
 
 _BAR_FROM = 500  # files; fewer are read before a progress bar would say anything
 _CHUNK = 16  # files a task: one task a file spends as long on the queue as on a small image
