@@ -13,10 +13,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, JpegImagePlugin
 
-from synthray.datasets import _plain_jpeg
-from synthray.datasets._decode import UnreadableImageError, decode_into
+from synthray.datasets import _decode_chunk, _plain_jpeg
+from synthray.datasets._decode import UnreadableImageError
+from synthray.datasets._decode_chunk import decode_chunk
 from synthray.datasets._layout import Fit, layout, plan_jpeg
 from synthray.datasets._plain_jpeg import load_plain_jpeg
+from synthray.datasets._resize import resize_together
 
 MODES = {1: "L", 3: "RGB"}
 
@@ -46,6 +48,12 @@ def written(tmp_path: Path, content: bytes) -> str:
 def read(path: str, max_pixels: int = 2**26) -> Image.Image | None:
     found = load_plain_jpeg(path, (16, 16), 3, fit="pad", max_pixels=max_pixels)
     return None if found is None else found[0]
+
+
+def decode_into(out: NDArray[np.uint8], path: str, *, fit: Fit, max_pixels: int) -> None:
+    (error,) = decode_chunk([out], [path], fit=fit, max_pixels=max_pixels)
+    if error is not None:
+        raise error
 
 
 def by_open(path: str, shape: tuple[int, int, int], fit: Fit) -> NDArray[np.uint8]:
@@ -208,6 +216,60 @@ class TestNotPlain:
         path = written(tmp_path, content[: len(content) // 2])
         with pytest.raises(UnreadableImageError, match="truncated"):
             decode_into(np.zeros((8, 8, 3), np.uint8), path, fit="pad", max_pixels=2**26)
+
+
+class TestTogether:
+    @pytest.mark.parametrize("fit", ["pad", "stretch", "crop"])
+    @pytest.mark.parametrize("shape", [(16, 16, 1), (12, 20, 3)])
+    def test_four_at_a_time_are_each_as_alone(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fit: Fit, shape: tuple[int, int, int]
+    ) -> None:
+        together = []
+
+        def count(outs: Any, images: Any, size: Any, box: Any) -> None:
+            together.append(len(outs))
+            resize_together(outs, images, size, box)
+
+        monkeypatch.setattr(_decode_chunk, "resize_together", count)
+        # Of (300, 40) and (16, 16), Pillow reduces one axis before it resizes.
+        sizes = [(160, 160), (300, 40), (61, 47), (16, 16), (9, 5)]
+        paths = []
+        for turn in range(5):
+            for number, size in enumerate(sizes):
+                image = picture(size).rotate(40 * turn)
+                paths.append(tmp_path / f"{turn} {number}.jpg")
+                image.convert("RGB" if turn == 2 else "L").save(paths[-1], quality=80 + turn)
+            paths.append(tmp_path / f"{turn}.png")
+            picture((40, 40), "L").save(paths[-1])
+        cut = tmp_path / "cut.jpg"
+        cut.write_bytes(paths[0].read_bytes()[:-40])
+        paths.insert(7, cut)
+        outs = np.zeros((len(paths), *shape), np.uint8)
+        errors = decode_chunk(list(outs), [str(p) for p in paths], fit=fit, max_pixels=2**26)
+        assert [isinstance(error, UnreadableImageError) for error in errors] == [
+            path == cut for path in paths
+        ]
+        for path, out in zip(paths, outs, strict=True):
+            if path.suffix == ".jpg" and path != cut:
+                assert np.array_equal(out, by_open(str(path), shape, fit))
+        assert not outs[7].any()
+        assert together == [4] * 5
+
+    def test_large_images_do_not_wait(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = written(tmp_path, jpeg((40, 30), "L"))
+
+        def told(*args: Any) -> None:
+            raise AssertionError("together")
+
+        monkeypatch.setattr(_decode_chunk, "resize_together", told)
+        outs = np.zeros((4, 8, 30, 1), np.uint8)
+        with pytest.raises(AssertionError, match="together"):
+            decode_chunk(list(outs), [path] * 4, fit="stretch", max_pixels=2**26)
+        monkeypatch.setattr(_decode_chunk, "_MOST_WAITING_PIXELS", 1199)
+        decode_chunk(list(outs), [path] * 4, fit="stretch", max_pixels=2**26)
+        assert outs.all()
 
 
 class TestOtherModes:

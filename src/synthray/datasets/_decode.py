@@ -22,7 +22,7 @@ from PIL import (  # importing a plug-in is what registers its format with Image
 )
 
 from synthray.datasets._layout import Box, Fit, layout, plan_jpeg
-from synthray.datasets._plain_jpeg import load_plain_jpeg
+from synthray.datasets._resize import resize_into
 
 # A closed list: Pillow also knows formats that start other programs, such as EPS.
 _PLUGINS = (
@@ -41,15 +41,6 @@ _GRAY_MODES = frozenset({"1", "L", "LA"})
 _WINDOW_PERCENTILES = (0.5, 99.5)
 _ORIENTATION_TAG = 0x0112
 _PHOTOMETRIC_TAG = 262
-_TRANSPOSES = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 
 class UnreadableImageError(Exception):
@@ -74,27 +65,9 @@ def decode_into(out: NDArray[np.uint8], path: str, *, fit: Fit, max_pixels: int)
         ImageTooLargeError: If its header states more than `max_pixels` pixels.
     """
     height, width, channels = out.shape
-    plain = load_plain_jpeg(path, (width, height), channels, fit=fit, max_pixels=max_pixels)
-    if plain is None:
-        loaded = _load(path, (width, height), channels, fit=fit, max_pixels=max_pixels)
-    else:
-        image, plan = plain
-        loaded = _Loaded(image, 1, plan.size, plan.box)
-    # Bilinear, which Pillow widens to the scale when it shrinks: antialiased, and no overshoot.
-    image = _to_8_bit(loaded.image, channels).resize(
-        loaded.size, Image.Resampling.BILINEAR, box=loaded.box, reducing_gap=3.0
-    )
-    if loaded.orientation != 1:
-        image = image.transpose(_TRANSPOSES[loaded.orientation])
-    left, top = (width - image.width) // 2, (height - image.height) // 2
-    place = out[top : top + image.height, left : left + image.width]
-    # Not by np.asarray, which asks the image for more than its bytes.
-    pixels = np.frombuffer(image.tobytes(), np.uint8)
-    if image.mode == "L":
-        for channel in range(channels):  # four times as fast as one assignment to all of them
-            place[..., channel] = pixels.reshape(place.shape[:2])
-    else:
-        place[...] = pixels.reshape(*place.shape[:2], -1)[..., :3]
+    loaded = _load(path, (width, height), channels, fit=fit, max_pixels=max_pixels)
+    image = _to_8_bit(loaded.image, channels)
+    resize_into(out, image, loaded.size, loaded.box, loaded.orientation)
 
 
 @dataclass(frozen=True)
