@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from PIL import GifImagePlugin, Image
 
 from synthray.datasets import _decode_files
-from synthray.datasets._decode import layout, window_to_8_bit
+from synthray.datasets._decode import window_to_8_bit
+from synthray.datasets._layout import layout
 from synthray.datasets.image_dataset import ImageDataset, SkippedFile
 from synthray.datasets.image_folder import load_image_folder
 
@@ -278,6 +279,11 @@ class TestSkipped:
         assert "regular file" in reasons["intact/pipe.png"]
         assert reasons["intact/bad.png"]
         assert "beside the class folders" in reasons["loose.png"]
+
+    def test_link_to_itself(self, two_classes: Path) -> None:
+        (two_classes / "intact" / "loop.png").symlink_to(two_classes / "intact" / "loop.png")
+        with pytest.warns(UserWarning, match="Skipped 1 of 4"):
+            assert len(load(two_classes)) == 3
 
     def test_strict_raises_on_the_first(self, two_classes: Path) -> None:
         for name in ("intact/z.png", "intact/1b.png"):

@@ -7,7 +7,8 @@ from batches of 256 that are put together. The peer ends at the first file that 
 loads links to those that ours did not skip. The two are compared first: the same files, and how far
 apart the pixels are (ours shrinks with antialiasing, the peer without). Each measurement has a
 process of its own, behind its imports; the files are in the system's cache. `memory` is our peak
-beyond that of the imports, over the bytes of the result. Writes `loading_<name>.json`.
+beyond that of the imports, over the bytes of the result; `cpu_ratio` the peer's processor time over
+ours, which a busy machine changes less than the seconds that pass. Writes `loading_<name>.json`.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from speed import _options
 from speed._children import answer, ask, peak_mib, watch_memory
-from speed._pairs import spread, take_turns, times_as_fast
+from speed._pairs import as_text, paired, spread, take_turns, times_as_fast
 
 SETS = ("bone-fracture-160", "bone-fracture-originals")
 SIDE = 64
@@ -91,15 +92,23 @@ def measure(who: str, folder: Path, splits: list[str], fit: str) -> None:
         import tensorflow as tf
 
         tf.constant(0) + 1
-    before, began = watch_memory(), time.perf_counter()
+    before, began, worked = watch_memory(), time.perf_counter(), time.process_time()
     if who == "ours":
         images = [data.images for data in ours(folder, fit).values()]
     else:
         images = [images for images, _ in theirs(folder, splits).values()]
-    seconds = time.perf_counter() - began
+    seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - worked
     peak = peak_mib() - before
     result = sum(part.nbytes for part in images) / 2**20
-    answer({"seconds": seconds, "peak_mib": peak, "result_mib": result, "before_mib": before})
+    answer(
+        {
+            "seconds": seconds,
+            "cpu_seconds": cpu_seconds,
+            "peak_mib": peak,
+            "result_mib": result,
+            "before_mib": before,
+        }
+    )
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -143,8 +152,10 @@ def main(arguments: list[str] | None = None) -> None:
         who: spread(each["peak_mib"] / each["result_mib"] for each in found)
         for who, found in told.items()
     }
+    work = paired(*([each["cpu_seconds"] for each in told[who]] for who in ("peer", "ours")))
     values = {
         "ratios": {"image_dataset_from_directory": times_as_fast(seconds)["peer"]},
+        "cpu_ratio": work,
         "memory": memory,
         "seconds": seconds,
         "measured": told,
@@ -153,6 +164,7 @@ def main(arguments: list[str] | None = None) -> None:
         "skipped_files": skipped,
         "agreement": agreement,
     }
+    print(f"processor time of the peer over ours: {as_text(work)}")
     print(f"peak memory over the result: {memory}")
     _options.keep(args, "loading", f"loading_{args.name}", values)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,8 @@ from PIL import (  # importing a plug-in is what registers its format with Image
     WebPImagePlugin,
 )
 
-Fit: TypeAlias = Literal["pad", "stretch", "crop"]
+from synthray.datasets._layout import Box, Fit, layout, plan_jpeg
+from synthray.datasets._resize import resize_into
 
 # A closed list: Pillow also knows formats that start other programs, such as EPS.
 _PLUGINS = (
@@ -36,18 +37,10 @@ _PLUGINS = (
 FORMATS = tuple(plugin.format for plugin in _PLUGINS)
 
 _WIDE_MODES = frozenset({"I;16", "I;16L", "I;16B", "I;16N", "I", "F"})
+_GRAY_MODES = frozenset({"1", "L", "LA"})
 _WINDOW_PERCENTILES = (0.5, 99.5)
 _ORIENTATION_TAG = 0x0112
 _PHOTOMETRIC_TAG = 262
-_TRANSPOSES = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 
 class UnreadableImageError(Exception):
@@ -56,27 +49,6 @@ class UnreadableImageError(Exception):
 
 class ImageTooLargeError(Exception):
     """The file's header states more pixels than allowed; the message states how many."""
-
-
-def layout(
-    source: tuple[int, int], target: tuple[int, int], fit: Fit
-) -> tuple[tuple[int, int], tuple[float, float]]:
-    """Fit an image of `source` (width, height) into `target` (width, height).
-
-    Returns:
-        The size to resize to, at most `target`, and the margins to cut off first, at left and
-        right and at top and bottom, in pixels of the source.
-    """
-    scales = target[0] / source[0], target[1] / source[1]
-    if fit == "stretch":
-        return target, (0.0, 0.0)
-    if fit == "pad":
-        width, height = (
-            min(t, max(1, round(s * min(scales)))) for s, t in zip(source, target, strict=True)
-        )
-        return (width, height), (0.0, 0.0)
-    left, top = (max(0.0, (s - t / max(scales)) / 2) for s, t in zip(source, target, strict=True))
-    return target, (left, top)
 
 
 def decode_into(out: NDArray[np.uint8], path: str, *, fit: Fit, max_pixels: int) -> None:
@@ -94,15 +66,8 @@ def decode_into(out: NDArray[np.uint8], path: str, *, fit: Fit, max_pixels: int)
     """
     height, width, channels = out.shape
     loaded = _load(path, (width, height), channels, fit=fit, max_pixels=max_pixels)
-    # Bilinear, which Pillow widens to the scale when it shrinks: antialiased, and no overshoot.
-    image = _to_8_bit(loaded.image, channels).resize(
-        loaded.size, Image.Resampling.BILINEAR, box=loaded.box, reducing_gap=3.0
-    )
-    if loaded.orientation != 1:
-        image = image.transpose(_TRANSPOSES[loaded.orientation])
-    left, top = (width - image.width) // 2, (height - image.height) // 2
-    pixels = np.asarray(image).reshape(image.height, image.width, channels)
-    out[top : top + image.height, left : left + image.width] = pixels
+    image = _to_8_bit(loaded.image, channels)
+    resize_into(out, image, loaded.size, loaded.box, loaded.orientation)
 
 
 @dataclass(frozen=True)
@@ -112,7 +77,7 @@ class _Loaded:
     image: Image.Image
     orientation: int
     size: tuple[int, int]
-    box: tuple[float, float, float, float]
+    box: Box
 
 
 def _load(
@@ -154,30 +119,14 @@ def _load(
 def _load_jpeg(
     image: JpegImagePlugin.JpegImageFile, target: tuple[int, int], channels: int, fit: Fit
 ) -> _Loaded:
-    """Let the decoder itself shrink, to no less than twice the size wanted.
-
-    Below twice, the result differs visibly from that of a full decode (up to 5 gray levels on
-    average over a radiograph).
-    """
+    """Decode a JPEG at the scale that is planned, whatever its metadata."""
     orientation = _orientation(image)
-    width, height = image.size
-    size, (left, top) = layout(image.size, _as_stored(target, orientation), fit)
-    wanted = (
-        max(1, round(2 * width * size[0] / (width - 2 * left))),
-        max(1, round(2 * height * size[1] / (height - 2 * top))),
-    )
-    drafted = image.draft("L" if channels == 1 else None, wanted)
-    # The last column and row of a shrunk image may be filled in part only: keep exact extents.
-    extent = (0.0, 0.0, float(width), float(height)) if drafted is None else drafted[1]
-    shrink = extent[2] / width
-    box = (
-        left * shrink,
-        top * shrink,
-        min((width - left) * shrink, float(image.width)),
-        min((height - top) * shrink, float(image.height)),
-    )
+    plan = plan_jpeg(image.size, _as_stored(target, orientation), fit)
+    # Rounded down, or the decoder would take the next smaller scale where sizes do not divide.
+    least = image.width // plan.scale, image.height // plan.scale
+    image.draft("L" if channels == 1 else None, least)
     image.load()
-    return _Loaded(image, orientation, size, box)
+    return _Loaded(image, orientation, plan.size, plan.box)
 
 
 def _as_stored(target: tuple[int, int], orientation: int) -> tuple[int, int]:
@@ -196,15 +145,16 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _to_8_bit(image: Image.Image, channels: int) -> Image.Image:
-    """Mode L for one channel, RGB for three; transparency composited over black."""
+    """Mode L, or for three channels of colour RGB or RGBa; transparency composited over black."""
     if image.mode in _WIDE_MODES:
         image = Image.fromarray(window_to_8_bit(np.asarray(image), inverted=_white_is_zero(image)))
-    mode = "L" if channels == 1 else "RGB"
+    # Gray stays gray for as long as it can: in memory, Pillow's RGB is four times the size.
+    mode = "L" if channels == 1 or image.mode in _GRAY_MODES else "RGB"
     if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        alpha = rgba.getchannel("A")
-        image = rgba.convert(mode)
-        return ImageChops.multiply(image, alpha if channels == 1 else alpha.convert("RGB"))
+        rgba = image if image.mode == "RGBA" else image.convert("RGBA")
+        if mode == "RGB":
+            return rgba.convert("RGBa")  # colour times alpha
+        return ImageChops.multiply(rgba.convert("L"), rgba.getchannel("A"))
     return image if image.mode == mode else image.convert(mode)
 
 

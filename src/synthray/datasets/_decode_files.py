@@ -12,10 +12,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from synthray.datasets._decode import Fit, ImageTooLargeError, UnreadableImageError, decode_into
+from synthray.datasets._decode import ImageTooLargeError
+from synthray.datasets._decode_chunk import decode_chunk
+from synthray.datasets._layout import Fit
 
 _BAR_FROM = 500  # files; fewer are read before a progress bar would say anything
-_CHUNK = 16  # files a task: one task a file spends as long on the queue as on a small image
+# Files a task. One task a file spends as long on the queue as on a small image; but where there are
+# few, and large, one thread should not be left with the last of them.
+_MOST_A_TASK = 16
+_TASKS_A_THREAD = 32
 
 
 @dataclass(frozen=True)
@@ -41,31 +46,25 @@ def decode_files(
         ValueError: If a file has more than `max_pixels` pixels, or, where `strict`, cannot be
             read; it names the first such file in the order of `names`.
     """
+    workers = options.workers or _cpus()
+    step = min(_MOST_A_TASK, -(-len(names) // (workers * _TASKS_A_THREAD))) or 1
 
-    def attempt(name: str, out: NDArray[np.uint8]) -> Exception | None:
-        try:
-            decode_into(
-                out, os.path.join(root, name), fit=options.fit, max_pixels=options.max_pixels
-            )
-        except (UnreadableImageError, ImageTooLargeError) as error:
-            return error
-        return None
-
-    def attempt_chunk(start: int) -> list[Exception | None]:
-        stop = start + _CHUNK
-        return list(map(attempt, names[start:stop], outs[start:stop]))
+    def attempt(start: int) -> list[Exception | None]:
+        part = slice(start, start + step)
+        paths = [os.path.join(root, name) for name in names[part]]
+        return decode_chunk(outs[part], paths, fit=options.fit, max_pixels=options.max_pixels)
 
     reasons: dict[str, str] = {}
-    advance = _progress_bar(len(names), shown=options.progress)
-    pool = ThreadPoolExecutor(options.workers or _cpus())
+    advance = _progress_bar(len(names), step, shown=options.progress)
+    pool = ThreadPoolExecutor(workers)
     # Pillow warns of odd metadata and of big images: the first nobody can act on, the second has
     # a limit of its own here.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            starts = range(0, len(names), _CHUNK)
-            for start, errors in zip(starts, pool.map(attempt_chunk, starts), strict=True):
-                for name, error in zip(names[start : start + _CHUNK], errors, strict=True):
+            starts = range(0, len(names), step)
+            for start, errors in zip(starts, pool.map(attempt, starts), strict=True):
+                for name, error in zip(names[start : start + step], errors, strict=True):
                     if error is not None:
                         reasons[name] = _reason(name, error, options)
                 advance(start + len(errors))
@@ -89,7 +88,7 @@ def _reason(name: str, error: Exception, options: DecodeOptions) -> str:
     return str(error)
 
 
-def _progress_bar(total: int, *, shown: bool) -> Callable[[int], None]:
+def _progress_bar(total: int, step: int, *, shown: bool) -> Callable[[int], None]:
     """A function of the number of files done that draws the bar, or does nothing."""
     if not shown or total < _BAR_FROM:
         return lambda done: None
@@ -98,7 +97,7 @@ def _progress_bar(total: int, *, shown: bool) -> Callable[[int], None]:
     bar = keras.utils.Progbar(total, unit_name="file")
 
     def advance(done: int) -> None:
-        if done == total or done // _CHUNK % max(1, total // _CHUNK // 50) == 0:
+        if done == total or done // step % max(1, total // step // 50) == 0:
             bar.update(done, finalize=done == total)
 
     return advance

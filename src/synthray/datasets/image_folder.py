@@ -11,11 +11,11 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from synthray.datasets._decode import Fit
 from synthray.datasets._decode_files import DecodeOptions, decode_files
 from synthray.datasets._folder_tree import FolderTree, FoundFile, scan_tree
 from synthray.datasets._group_values import Groups, group_values
 from synthray.datasets._image_shape import checked_image_shape
+from synthray.datasets._layout import Fit
 from synthray.datasets.image_dataset import ImageDataset, SkippedFile
 
 _LOOSE = "an image beside the class folders has no class"
