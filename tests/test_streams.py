@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
 
+from synthray.comparison.augmentation import BatchAugmentation, classic_augmentation
 from synthray.comparison.batches import ArmBatches, FloatBatches, PhaseStream
 from synthray.comparison.streams import arm_stream, float_stream
 from synthray.datasets._batches import ArrayBatches
@@ -82,6 +84,31 @@ def test_streams_of_arms_hold_the_batches_of_each_epoch(
         assert len(found) == 8
         for index, batch in enumerate(found):
             assert_same(batch, expected[index])
+
+
+class NeverCalled(BatchAugmentation):
+    def __call__(self, images: Any, seed: int, step: int) -> Any:
+        raise AssertionError("images have left the graph")
+
+
+@on_tensorflow
+@pytest.mark.parametrize("steps", [(16,), (7, 9)])
+def test_streams_of_arms_augment_by_layers_as_batches_do(steps: tuple[int, ...]) -> None:
+    layer = classic_augmentation(flip=True, seed=0)
+    made = [ArmBatches(phases(*steps, augment=True), 8) for _ in range(2)]
+    for batches, kind in zip(made, (NeverCalled, BatchAugmentation), strict=True):
+        batches.phases[-1] = replace(batches.phases[-1], augment=kind(layer, batch_size=4))
+    batches, expected = made
+    stream = arm_stream(batches)
+    for epoch in (1, 0):
+        batches.epoch = expected.epoch = epoch
+        count = 0
+        for index, (images, *rest) in enumerate(stream):
+            wanted, *others = expected[index]
+            np.testing.assert_allclose(images, wanted, atol=1e-3)
+            assert_same(tuple(rest), tuple(others))
+            count += not np.array_equal(images, IMAGES[others[0]])
+        assert count == (8 if epoch == 1 or len(steps) == 1 else 1)
 
 
 @on_tensorflow
