@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -19,6 +19,7 @@ from synthray.comparison.metrics import score
 from synthray.comparison.models import ClassifierFactory, labels_for, predict
 from synthray.comparison.result import ArmRun
 from synthray.comparison.training import fit_phases
+from synthray.datasets._streams import Kept
 from synthray.datasets.image_dataset import ImageDataset
 
 ClassWeight = Literal["balanced"] | Mapping[int, float] | None
@@ -42,6 +43,7 @@ class Bench:
         budget: As in `run_comparison`.
         class_weight: As in `run_comparison`.
         positive: Label of the positive class.
+        kept: Images as TensorFlow's fits read them, one copy of each source.
     """
 
     data: Mapping[str, list[ImageDataset]]
@@ -55,6 +57,7 @@ class Bench:
     budget: Budget
     class_weight: ClassWeight
     positive: int
+    kept: Kept = field(default_factory=Kept)
 
     @property
     def epoch_steps(self) -> int:
@@ -122,7 +125,9 @@ class Bench:
         if class_weight is not None:
             arrays.append(image_weights(data.labels, data.num_classes, class_weight))
         shuffle = seed is not None
-        return FloatBatches(*arrays, batch_size=batch_size, shuffle=shuffle, seed=seed or 0)
+        return FloatBatches(
+            *arrays, batch_size=batch_size, shuffle=shuffle, seed=seed or 0, kept=self.kept
+        )
 
 
 def image_weights(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from synthray.comparison.augmentation import BatchAugmentation
 from synthray.comparison.batches import ArmBatches, FloatBatches, PhaseStream
-from synthray.datasets._streams import constants, gather, passes, streamed
+from synthray.datasets._streams import gather, passes, streamed
 
 
 def arm_stream(batches: ArmBatches) -> Any:
@@ -44,7 +44,8 @@ def float_stream(batches: FloatBatches | None) -> Any:
         return batches
     import tensorflow as tf
 
-    return streamed(batches).map(lambda images, *rest: (tf.cast(images, tf.float32), *rest))
+    stream = streamed(batches, batches.tensors())
+    return stream.map(lambda images, *rest: (tf.cast(images, tf.float32), *rest))
 
 
 def _plan(batches: ArmBatches) -> list[NDArray[np.int64]]:
@@ -60,7 +61,7 @@ def _gatherer(phase: PhaseStream) -> Callable[[Any, Any], Any]:
     """Return a function from rows and the number of a draw to a batch, for a graph."""
     import tensorflow as tf
 
-    arrays = constants(phase.batches.arrays)
+    arrays = phase.batches.tensors()
     augment = _augmenter(phase)
 
     def batch(rows: Any, draw: Any) -> Any:

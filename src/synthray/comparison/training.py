@@ -39,6 +39,7 @@ def fit_phases(
     full, rest = divmod(sum(phase.steps for phase in phases), epoch_steps)
     parts = [(0, full, epoch_steps), (full, full + 1, rest)]
     history: dict[str, list[float]] = {}
+    judged = float_stream(validation)
     for first, last, steps in parts:
         if steps == 0 or first == last:
             continue
@@ -50,7 +51,7 @@ def fit_phases(
             epochs=last,
             shuffle=False,
             callbacks=[_SetEpoch(batches), *callbacks],
-            validation_data=float_stream(validation),
+            validation_data=judged,
             **fit_arguments,
         )
         for name, values in fitted.history.items():
