@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import keras
@@ -7,9 +8,15 @@ import numpy as np
 import pytest
 from keras import ops
 from numpy.typing import NDArray
+from scipy.ndimage import map_coordinates
 
+from synthray.comparison import augmentation
 from synthray.comparison.affine import RandomAffine
 from synthray.comparison.augmentation import BatchAugmentation, classic_augmentation
+
+on_tensorflow = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="only TensorFlow's graph is compiled apart"
+)
 
 
 @pytest.fixture
@@ -49,6 +56,51 @@ def test_batches_follow_from_seed_and_step(images: NDArray[Any], flip: bool) -> 
 def test_affine_without_amounts_is_identity(images: NDArray[Any]) -> None:
     same = ops.convert_to_numpy(RandomAffine(seed=0)(images, training=True))
     np.testing.assert_allclose(same, images, atol=1e-3)
+
+
+@pytest.mark.backend
+@pytest.mark.parametrize("in_graph", [False, pytest.param(True, marks=on_tensorflow)])
+def test_affine_agrees_with_scipy(in_graph: bool) -> None:
+    rng = np.random.default_rng(0)
+    images = rng.uniform(0, 255, (3, 20, 15, 2)).astype(np.float32)
+    layer: Any = RandomAffine(rotation=30, shift=0.2, zoom=0.3, seed=5)
+    move: Any = partial(layer, training=True)
+    if in_graph:
+        import tensorflow as tf
+
+        graph = tf.function(move).get_concrete_function(tf.TensorSpec(images.shape))
+        called = [
+            op for op in graph.graph.get_operations() if "_XlaMustCompile" in op.node_def.attr
+        ]
+        assert len(called) == 1
+        move = graph
+    found = ops.convert_to_numpy(move(ops.convert_to_tensor(images)))
+    generator = keras.random.SeedGenerator(5)
+    draws = ops.convert_to_numpy(keras.random.uniform((4, 3), -1.0, 1.0, seed=generator))
+    expected = np.zeros_like(images)
+    y, x = np.mgrid[:20, :15]
+    for image, (turn, zoom, down, right), changed in zip(images, draws.T, expected, strict=True):
+        angle, scale = np.radians(30 * float(turn)), np.exp(float(zoom) * np.log(1.3))
+        rows, cols = (y - 9.5) / scale, (x - 7) / scale
+        places = [
+            np.cos(angle) * rows + np.sin(angle) * cols + 9.5 + down * 0.2 * 20,
+            np.cos(angle) * cols - np.sin(angle) * rows + 7 + right * 0.2 * 15,
+        ]
+        for channel in range(2):
+            changed[..., channel] = map_coordinates(
+                image[..., channel], places, order=1, mode="grid-constant"
+            )
+    np.testing.assert_allclose(found, expected, atol=0.01)
+
+
+@on_tensorflow
+def test_affine_is_not_compiled_for_batches_of_any_size() -> None:
+    import tensorflow as tf
+
+    layer = RandomAffine(rotation=10, seed=0)
+    graph = tf.function(layer).get_concrete_function(tf.TensorSpec((None, 8, 8, 1)))
+    assert not any("_XlaMustCompile" in op.node_def.attr for op in graph.graph.get_operations())
+    assert graph(tf.ones((2, 8, 8, 1))).shape == (2, 8, 8, 1)
 
 
 def test_affine_agrees_with_scikit_image(images: NDArray[Any]) -> None:
@@ -120,3 +172,43 @@ def test_functions_and_layers_without_randomness(images: NDArray[Any]) -> None:
     assert augment.name.endswith("darker")
     with pytest.raises(ValueError, match="must keep the shape"):
         BatchAugmentation(lambda batch: batch[:, :8], batch_size=2)(images, 0, 0)
+
+
+LAYERS: dict[str, Any] = {
+    "classic": lambda: classic_augmentation(flip=True, seed=1),
+    "without states": lambda: keras.layers.Rescaling(0.5),
+    "of another type": lambda: keras.layers.Rescaling(0.5, dtype="float16"),
+    "with other states": lambda: keras.layers.Normalization(mean=[3.0], variance=[4.0]),
+    "with weights": lambda: keras.layers.BatchNormalization(),
+}
+
+
+@on_tensorflow
+@pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS)
+def test_in_a_graph_as_in_a_call(images: NDArray[Any], make: Any) -> None:
+    import tensorflow as tf
+
+    images = np.concatenate([images, images[::-1] / 2])
+    called = BatchAugmentation(make(), batch_size=4)
+    in_graph = BatchAugmentation(make(), batch_size=4).in_graph(7, images)
+    assert in_graph is not None
+    graph = tf.function(in_graph)
+    for size in (4, 3):
+        for step in (0, 5):
+            found = graph(tf.constant(images[:size]), tf.constant(step, tf.int64))
+            assert found.dtype == tf.float32
+            np.testing.assert_allclose(found, called(images[:size], 7, step), atol=1e-3)
+
+
+@on_tensorflow
+def test_what_is_not_for_a_graph(images: NDArray[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    import tensorflow as tf
+
+    assert BatchAugmentation(lambda batch: batch, batch_size=2).in_graph(0, images) is None
+    cropping = BatchAugmentation(keras.layers.Cropping2D(1), batch_size=2).in_graph(0, images)
+    assert cropping is not None
+    with pytest.raises(ValueError, match="must keep the shape"):
+        tf.function(cropping)(images, tf.constant(0, tf.int64))
+    layer = BatchAugmentation(keras.layers.Rescaling(0.5), batch_size=2)
+    monkeypatch.setattr(augmentation, "runs_tensorflow_on_cpu", lambda: False)
+    assert layer.in_graph(0, images) is None

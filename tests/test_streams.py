@@ -1,15 +1,21 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
 
+from synthray.comparison.arms import Arm, Phase
+from synthray.comparison.augmentation import BatchAugmentation, classic_augmentation
 from synthray.comparison.batches import ArmBatches, FloatBatches, PhaseStream
+from synthray.comparison.runner import run_comparison
 from synthray.comparison.streams import arm_stream, float_stream
+from synthray.datasets import _streams
 from synthray.datasets._batches import ArrayBatches
 from synthray.datasets._streams import streamed
+from synthray.datasets.image_dataset import ImageDataset
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (23, 6, 5, 1), np.uint8)
@@ -82,6 +88,66 @@ def test_streams_of_arms_hold_the_batches_of_each_epoch(
         assert len(found) == 8
         for index, batch in enumerate(found):
             assert_same(batch, expected[index])
+
+
+class NeverCalled(BatchAugmentation):
+    def __call__(self, images: Any, seed: int, step: int) -> Any:
+        raise AssertionError("images have left the graph")
+
+
+@on_tensorflow
+@pytest.mark.parametrize("steps", [(16,), (7, 9)])
+def test_streams_of_arms_augment_by_layers_as_batches_do(steps: tuple[int, ...]) -> None:
+    layer = classic_augmentation(flip=True, seed=0)
+    made = [ArmBatches(phases(*steps, augment=True), 8) for _ in range(2)]
+    for batches, kind in zip(made, (NeverCalled, BatchAugmentation), strict=True):
+        batches.phases[-1] = replace(batches.phases[-1], augment=kind(layer, batch_size=4))
+    batches, expected = made
+    stream = arm_stream(batches)
+    for epoch in (1, 0):
+        batches.epoch = expected.epoch = epoch
+        count = 0
+        for index, (images, *rest) in enumerate(stream):
+            wanted, *others = expected[index]
+            np.testing.assert_allclose(images, wanted, atol=1e-3)
+            assert_same(tuple(rest), tuple(others))
+            count += not np.array_equal(images, IMAGES[others[0]])
+        assert count == (8 if epoch == 1 or len(steps) == 1 else 1)
+
+
+@on_tensorflow
+def test_images_of_a_cell_are_copied_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    copied: list[int] = []
+
+    def constants(arrays: tuple[Any, ...]) -> list[Any]:
+        copied.extend(len(array) for array in arrays if array.ndim == 4)
+        return original(arrays)
+
+    original = _streams.constants
+    monkeypatch.setattr(_streams, "constants", constants)
+    train, drawn, judged = (
+        ImageDataset.from_arrays(np.resize(IMAGES, (n, 6, 5, 1)), np.arange(n) % 2)
+        for n in (20, 24, 8)
+    )
+    run_comparison(
+        train,
+        judged,
+        validation=replace(judged, images=judged.images[::-1].copy()),
+        arms=["original", "warm_start", Arm("twice", [Phase("real", share=0.5)] * 2)],
+        augmenter=replace(drawn, synthetic=np.ones(24, bool)),
+        classifier=tiny_model,
+        epochs=2,
+        batch_size=4,
+        seeds=[0],
+        audit="off",
+        verbose=0,
+    )
+    assert sorted(copied) == [8, 20, 24]
+
+
+def tiny_model() -> keras.Model:
+    layers = [keras.Input((6, 5, 1)), keras.layers.Flatten(), keras.layers.Dense(1, "sigmoid")]
+    return keras.Sequential(layers)
 
 
 @on_tensorflow

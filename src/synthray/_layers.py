@@ -30,7 +30,7 @@ class Conv2D(layers.Conv2D):
         if not plain or any(rate != 1 for rate in self.dilation_rate):
             return super().call(inputs)
         if self.strides == self.kernel_size and self.padding == "valid":
-            outputs = _product_of_windows(inputs, self.kernel)
+            return self._product(inputs)
         elif self._makes_one_map() and runs_tensorflow_on_cpu():
             outputs = _sum_of_taps(inputs, self.kernel)
         else:
@@ -39,13 +39,27 @@ class Conv2D(layers.Conv2D):
             outputs = outputs + self.bias
         return outputs if self.activation is None else self.activation(outputs)
 
+    def _product(self, inputs: Any) -> Any:
+        x, shape = _product_of_windows(inputs, self.kernel)
+        # In front of the last reshape, where TensorFlow fuses them with the product.
+        if self.use_bias:
+            x = x + self.bias
+        if self.activation is keras.activations.relu:
+            return ops.reshape(ops.relu(x), shape)
+        x = ops.reshape(x, shape)
+        return x if self.activation is None else self.activation(x)
+
     def _makes_one_map(self) -> bool:
         odd = all(side % 2 for side in self.kernel_size)
         return self.filters == 1 and odd and self.padding == "same" and set(self.strides) == {1}
 
 
-def _product_of_windows(images: Any, kernel: Any) -> Any:
-    """Convolve where windows lie side by side; what is left at the edges is not used."""
+def _product_of_windows(images: Any, kernel: Any) -> tuple[Any, tuple[int, ...]]:
+    """Convolve where windows lie side by side; what is left at the edges is not used.
+
+    Returns:
+        The pixels of all maps, `(n * rows * cols, filters)`, and their proper shape.
+    """
     high, wide, channels, filters = kernel.shape
     rows, cols = images.shape[1] // high, images.shape[2] // wide
     if tuple(images.shape[1:3]) != (rows * high, cols * wide):
@@ -53,7 +67,7 @@ def _product_of_windows(images: Any, kernel: Any) -> Any:
     x = ops.reshape(images, (-1, rows, high, cols, wide * channels))
     x = ops.reshape(ops.transpose(x, (0, 1, 3, 2, 4)), (-1, high * wide * channels))
     x = ops.matmul(x, ops.reshape(kernel, (-1, filters)))
-    return ops.reshape(x, (-1, rows, cols, filters))
+    return x, (-1, rows, cols, filters)
 
 
 def _sum_of_taps(images: Any, kernel: Any) -> Any:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import keras
 from keras import ops
+
+from synthray._backend import runs_tensorflow_on_cpu
 
 
 @keras.saving.register_keras_serializable(package="synthray")
@@ -61,12 +65,10 @@ class RandomAffine(keras.layers.Layer):
         draws = keras.random.uniform((4, n, 1, 1), -1.0, 1.0, seed=self.generator)
         angle = draws[0] * math.radians(self.rotation)
         scale = ops.exp(draws[1] * math.log1p(self.zoom))
-        rows = ops.reshape(ops.arange(height, dtype="float32") - (height - 1) / 2, (1, height, 1))
-        cols = ops.reshape(ops.arange(width, dtype="float32") - (width - 1) / 2, (1, 1, width))
         cos, sin = ops.cos(angle) / scale, ops.sin(angle) / scale
-        y = cos * rows + sin * cols + draws[2] * self.shift * height + (height - 1) / 2
-        x = cos * cols - sin * rows + draws[3] * self.shift * width + (width - 1) / 2
-        changed = _bilinear(ops.cast(images, "float32"), y, x)
+        down, right = draws[2] * self.shift * height, draws[3] * self.shift * width
+        move = _compiled() if _of_fixed_shape(images) else _moved
+        changed = move(ops.cast(images, "float32"), cos, sin, down, right)
         return ops.cast(changed, images.dtype)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
@@ -77,6 +79,39 @@ class RandomAffine(keras.layers.Layer):
         """Return the constructor's arguments."""
         amounts = {"rotation": self.rotation, "shift": self.shift, "zoom": self.zoom}
         return {**super().get_config(), **amounts, "seed": self.seed}
+
+
+def _of_fixed_shape(images: Any) -> bool:
+    """Whether images are in a graph of TensorFlow that is for one size of batches.
+
+    Each further size would have to be compiled.
+    """
+    if not runs_tensorflow_on_cpu():
+        return False
+    import tensorflow as tf
+
+    return not tf.executing_eagerly() and images.shape.is_fully_defined()
+
+
+@functools.lru_cache(maxsize=1)
+def _compiled() -> Callable[..., Any]:
+    """Return `_moved`, by XLA: one loop over the pixels, not forty passes over memory.
+
+    The draws are not part of it, for XLA has other random numbers than TensorFlow.
+    """
+    import tensorflow as tf
+
+    return tf.function(_moved, jit_compile=True, autograph=False)
+
+
+def _moved(images: Any, cos: Any, sin: Any, down: Any, right: Any) -> Any:
+    """Read images `(n, h, w, c)` where turns and moves `(n, 1, 1)` about the centre lead."""
+    height, width = images.shape[1:3]
+    rows = ops.reshape(ops.arange(height, dtype="float32") - (height - 1) / 2, (1, height, 1))
+    cols = ops.reshape(ops.arange(width, dtype="float32") - (width - 1) / 2, (1, 1, width))
+    y = cos * rows + sin * cols + down + (height - 1) / 2
+    x = cos * cols - sin * rows + right + (width - 1) / 2
+    return _bilinear(images, y, x)
 
 
 def _bilinear(images: Any, y: Any, x: Any) -> Any:

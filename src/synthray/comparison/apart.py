@@ -21,14 +21,14 @@ class BatchesOfOneKind(FloatBatches):
         arrays: Arrays of equal length.
         kinds: The kind of each row, shape `(n,)`.
         batch_size: Images a batch.
-        seed: Seed of the order.
+        **options: As for `FloatBatches`.
     """
 
     def __init__(
-        self, *arrays: NDArray[Any], kinds: NDArray[Any], batch_size: int, seed: int
+        self, *arrays: NDArray[Any], kinds: NDArray[Any], batch_size: int, **options: Any
     ) -> None:
         self._rows = [np.flatnonzero(kinds == kind) for kind in np.unique(kinds)]
-        super().__init__(*arrays, batch_size=batch_size, shuffle=True, seed=seed)
+        super().__init__(*arrays, batch_size=batch_size, shuffle=True, **options)
         self._length = sum(max(len(rows) // batch_size, 1) for rows in self._rows)
 
     def set_epoch(self, epoch: int) -> None:

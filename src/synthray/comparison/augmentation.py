@@ -11,6 +11,7 @@ import numpy as np
 from keras import layers, ops
 from numpy.typing import NDArray
 
+from synthray._backend import runs_tensorflow_on_cpu
 from synthray._seeds import resolve_seed, spawn_seeds
 from synthray.comparison.affine import RandomAffine
 
@@ -79,7 +80,7 @@ class BatchAugmentation:
             )
         self.transform = transform
         self._batch_size = batch_size
-        self._compiled: Any = None
+        self._compiled: Callable[[list[Any], Any], Any] | None = None
         if not isinstance(transform, keras.Layer):
             self._takes_seed = "seed" in inspect.signature(transform).parameters
 
@@ -107,30 +108,73 @@ class BatchAugmentation:
         else:
             changed = self.transform(images)
         changed = np.asarray(ops.convert_to_numpy(changed), np.float32)
-        if changed.shape != images.shape:
-            raise ValueError(
-                f"augmentation must keep the shape {images.shape} of a batch, got {changed.shape}."
-            )
+        _check_shape(changed.shape, images.shape)
         return changed
 
+    def in_graph(self, seed: int, example: Images) -> Callable[[Any, Any], Any] | None:
+        """Return the same as a function of tensors, a batch and a step, for TensorFlow's graph.
+
+        `None` where only a call will do: for a function, which may be any Python; with a GPU, which
+        the graph that makes batches would not use; and on other backends.
+
+        Args:
+            seed: As in a call.
+            example: Images as they will come, one or more.
+        """
+        if not isinstance(self.transform, keras.Layer) or not runs_tensorflow_on_cpu():
+            return None
+        import tensorflow as tf
+
+        compiled, states = self._ready(example), self._states(seed)
+        full = (self._batch_size, *example.shape[1:])
+
+        def apply(images: Any, step: Any) -> Any:
+            n = tf.shape(images)[0]
+            filler = [[0, full[0] - n], *[[0, 0]] * (len(full) - 1)]
+            now = [
+                value if own is None else tf.cast([tf.constant(own, step.dtype), step], value.dtype)
+                for value, own in states
+            ]
+            changed = compiled(now, tf.ensure_shape(tf.pad(images, filler), full))
+            _check_shape(tuple(changed.shape), full)
+            return tf.cast(changed, tf.float32)[:n]
+
+        return apply
+
     def _call_layer(self, images: Images, seed: int, step: int) -> Any:
-        if self._compiled is None:
-            self._compiled = _compile(self.transform, images[:1])
-        n = len(images)
+        compiled, n = self._ready(images), len(images)
         if n < self._batch_size:
             filler = np.zeros((self._batch_size - n, *images.shape[1:]), np.float32)
             images = np.concatenate([images, filler])
-        states = []
+        states = [
+            value if own is None else np.asarray([own, step], value.dtype)
+            for value, own in self._states(seed)
+        ]
+        return compiled(states, images)[:n]
+
+    def _ready(self, example: Images) -> Callable[[list[Any], Any], Any]:
+        if self._compiled is None:
+            self._compiled = _compile(self.transform, example[:1])
+        return self._compiled
+
+    def _states(self, seed: int) -> list[tuple[NDArray[Any], int | None]]:
+        """Return values of the layer's variables, and a seed for those that are generators."""
         variables = self.transform.non_trainable_variables
-        for variable, own_seed in zip(variables, spawn_seeds(seed, len(variables)), strict=True):
-            value = ops.convert_to_numpy(variable.value)
-            if variable.name == "seed_generator_state":
-                value = np.asarray([own_seed, step], value.dtype)
-            states.append(value)
-        return self._compiled(states, images)[:n]
+        return [
+            (
+                ops.convert_to_numpy(variable.value),
+                own_seed if variable.name == "seed_generator_state" else None,
+            )
+            for variable, own_seed in zip(variables, spawn_seeds(seed, len(variables)), strict=True)
+        ]
 
 
-def _compile(layer: keras.Layer, example: Images) -> Callable[[list[Any], Images], Any]:
+def _check_shape(shape: tuple[int, ...], expected: tuple[int, ...]) -> None:
+    if shape != expected:
+        raise ValueError(f"augmentation must keep the shape {expected} of a batch, got {shape}.")
+
+
+def _compile(layer: keras.Layer, example: Images) -> Callable[[list[Any], Any], Any]:
     """Return `(non-trainable values, images) -> images`, compiled where the backend compiles."""
     options = {"training": True} if "training" in inspect.signature(layer.call).parameters else {}
     layer(example, **options)  # builds a layer that is not built

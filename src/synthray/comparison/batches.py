@@ -11,13 +11,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthray.datasets._batches import ArrayBatches
+from synthray.datasets._streams import Kept, constants
 
 Images = NDArray[np.float32]
 Augment = Callable[[Images, int, int], Images]
 
 
 class FloatBatches(ArrayBatches):
-    """Batches whose images are float32, 0 to 255: what classifiers of a comparison see."""
+    """Batches whose images are float32, 0 to 255: what classifiers of a comparison see.
+
+    Args:
+        *arrays: Images, labels, and weights where there are any.
+        kept: Where to keep the images for TensorFlow, which others read too.
+        **options: As for `ArrayBatches`.
+    """
+
+    def __init__(self, *arrays: NDArray[Any], kept: Kept | None = None, **options: Any) -> None:
+        super().__init__(*arrays, **options)
+        self._kept = Kept() if kept is None else kept
+
+    def tensors(self) -> list[Any]:
+        """Return the arrays as tensors of TensorFlow."""
+        images, *rest = self.arrays
+        return [self._kept.tensor(images), *constants(tuple(rest))]
 
     def set_epoch(self, epoch: int) -> None:
         """Take the order of this epoch, unless it is the one already."""
@@ -27,7 +43,8 @@ class FloatBatches(ArrayBatches):
     def rows(self, epoch: int, index: int) -> NDArray[np.int64]:
         """Return the rows of a batch of an epoch."""
         self.set_epoch(epoch)
-        return self.order[index * self.batch_size : (index + 1) * self.batch_size]
+        rows: NDArray[np.int64] = self.rows_of(index, self.order)
+        return rows
 
     def __getitem__(self, index: int) -> Any:
         """Return batch `index`: images, labels, and weights where there are any."""

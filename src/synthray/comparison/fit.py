@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Literal
 
@@ -24,6 +24,7 @@ from synthray.comparison.result import ArmRun
 from synthray.comparison.stretches import Beginning, stretches, take_statistics
 from synthray.comparison.targets import probabilities_of, targets
 from synthray.comparison.training import fit_phases
+from synthray.datasets._streams import Kept
 from synthray.datasets.image_dataset import ImageDataset
 
 ClassWeight = Literal["balanced"] | Mapping[int, float] | None
@@ -48,6 +49,7 @@ class Bench:
         budget: As in `run_comparison`.
         class_weight: As in `run_comparison`.
         positive: Label of the positive class.
+        kept: Images as TensorFlow's fits read them, one copy of each source.
     """
 
     data: Mapping[str, list[ImageDataset]]
@@ -61,6 +63,7 @@ class Bench:
     budget: Budget
     class_weight: ClassWeight
     positive: int
+    kept: Kept = field(default_factory=Kept)
 
     @property
     def epoch_steps(self) -> int:
@@ -163,14 +166,14 @@ class Bench:
         """Return batches as a classifier takes them; those of a phase are shuffled and weighted."""
         arrays = [data.images, targets(model, data)]
         if phase is None:
-            return FloatBatches(*arrays, batch_size=batch_size)
+            return FloatBatches(*arrays, batch_size=batch_size, kept=self.kept)
         weights = self._weights(data, phase)
         if weights is not None:
             arrays.append(weights)
-        seed = seed or 0
+        options: dict[str, Any] = {"batch_size": batch_size, "seed": seed or 0, "kept": self.kept}
         if phase.apart:
-            return BatchesOfOneKind(*arrays, kinds=data.synthetic, batch_size=batch_size, seed=seed)
-        return FloatBatches(*arrays, batch_size=batch_size, shuffle=True, seed=seed)
+            return BatchesOfOneKind(*arrays, kinds=data.synthetic, **options)
+        return FloatBatches(*arrays, shuffle=True, **options)
 
     def _weights(self, data: ImageDataset, phase: Phase) -> NDArray[np.float32] | None:
         weights = None

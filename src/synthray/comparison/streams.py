@@ -10,8 +10,9 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from synthray.comparison.augmentation import BatchAugmentation
 from synthray.comparison.batches import ArmBatches, FloatBatches, PhaseStream
-from synthray.datasets._streams import constants, gather, passes, streamed
+from synthray.datasets._streams import gather, passes, streamed
 
 
 def arm_stream(batches: ArmBatches) -> Any:
@@ -43,7 +44,8 @@ def float_stream(batches: FloatBatches | None) -> Any:
         return batches
     import tensorflow as tf
 
-    return streamed(batches).map(lambda images, *rest: (tf.cast(images, tf.float32), *rest))
+    stream = streamed(batches, batches.tensors())
+    return stream.map(lambda images, *rest: (tf.cast(images, tf.float32), *rest))
 
 
 def _plan(batches: ArmBatches) -> list[NDArray[np.int64]]:
@@ -59,15 +61,30 @@ def _gatherer(phase: PhaseStream) -> Callable[[Any, Any], Any]:
     """Return a function from rows and the number of a draw to a batch, for a graph."""
     import tensorflow as tf
 
-    arrays = constants(phase.batches.arrays)
+    arrays = phase.batches.tensors()
+    augment = _augmenter(phase)
 
     def batch(rows: Any, draw: Any) -> Any:
         images, *rest = gather(arrays, rows)
-        images = tf.cast(images, tf.float32)
-        if phase.augment is not None:
-            shape = images.shape
-            images = tf.numpy_function(phase.augmented, [images, draw], tf.float32)
-            images.set_shape(shape)
-        return images, *rest
+        return augment(tf.cast(images, tf.float32), draw), *rest
 
     return batch
+
+
+def _augmenter(phase: PhaseStream) -> Callable[[Any, Any], Any]:
+    """Return a function from images and the number of a draw to changed images, for a graph."""
+    import tensorflow as tf
+
+    if phase.augment is None:
+        return lambda images, draw: images
+    if isinstance(phase.augment, BatchAugmentation):
+        example = phase.batches.arrays[0][:1].astype(np.float32)
+        in_graph = phase.augment.in_graph(phase.seed, example)
+        if in_graph is not None:
+            return in_graph
+
+    def outside(images: Any, draw: Any) -> Any:
+        changed = tf.numpy_function(phase.augmented, [images, draw], tf.float32)
+        return tf.ensure_shape(changed, images.shape)
+
+    return outside

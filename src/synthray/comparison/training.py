@@ -42,6 +42,7 @@ def fit_phases(
     full, rest = divmod(sum(phase.steps for phase in phases), epoch_steps)
     parts = [(0, full, epoch_steps), (full, full + 1, rest)]
     history: dict[str, list[float]] = {}
+    judged = float_stream(validation)
     for first, last, steps in parts:
         if steps == 0 or first == last:
             continue
@@ -53,7 +54,7 @@ def fit_phases(
             epochs=first_epoch + last,
             shuffle=False,
             callbacks=[_SetEpoch(batches, first_epoch), *callbacks],
-            validation_data=float_stream(validation),
+            validation_data=judged,
             **fit_arguments,
         )
         for name, values in fitted.history.items():

@@ -73,14 +73,11 @@ class ArrayBatches(keras.utils.PyDataset):
     def set_epoch(self, epoch: int) -> None:
         """Take the order of this epoch (0-based)."""
         self._epoch = epoch
-        self.order = self.order_of(epoch)[: self._used]
-
-    def order_of(self, epoch: int) -> NDArray[np.int64]:
-        """Return the rows of an epoch in their order."""
         n = len(self.arrays[0])
+        order = np.arange(n)
         if self._shuffle:
-            return np.random.default_rng([self._seed, epoch]).permutation(n)
-        return np.arange(n)
+            order = np.random.default_rng([self._seed, epoch]).permutation(n)
+        self.order = order[: self._used]
 
     @property
     def num_batches(self) -> int:
@@ -95,9 +92,13 @@ class ArrayBatches(keras.utils.PyDataset):
         """Return batch `index`: an array, or a tuple of arrays."""
         if not 0 <= index < self._length:
             raise IndexError(index)
-        rows = self.order[index * self.batch_size : (index + 1) * self.batch_size]
+        rows = self.rows_of(index, self.order)
         batch = tuple(array[rows] for array in self.arrays)
         return batch if len(batch) > 1 else batch[0]
+
+    def rows_of(self, index: Any, order: Any) -> Any:
+        """Return the rows of batch `index` in an order; both may be tensors."""
+        return order[index * self.batch_size : (index + 1) * self.batch_size]
 
     def on_epoch_end(self) -> None:
         """Move on to the order of the next epoch (Keras calls this)."""

@@ -15,22 +15,25 @@ from synthray.datasets._batches import ArrayBatches
 _AHEAD = 2  # batches that are ready before they are asked for
 
 
-def streamed(batches: ArrayBatches) -> Any:
+def streamed(batches: ArrayBatches, tensors: list[Any] | None = None) -> Any:
     """Return what `fit` reads such batches from: equal batches in equal order, faster.
 
     Keras turns a `PyDataset` into a `tf.data.Dataset` of a Python generator, which costs a small
     network as much time as its step. On TensorFlow the arrays are copied into the graph once, and
     Python is asked for the order of an epoch alone, as the epoch begins. Elsewhere the batches are
     returned as they are, or the share of them that is this process's of several.
+
+    Args:
+        batches: The batches.
+        tensors: Copies of their arrays that there are already.
     """
     if keras.backend.backend() != "tensorflow":
         share, shares = share_of_process()
         return batches if shares == 1 else _Share(batches, share, shares)
-    size = batches.batch_size
-    arrays = constants(batches.arrays)
+    arrays = constants(batches.arrays) if tensors is None else tensors
 
     def batch(index: Any, order: Any) -> Any:
-        found = gather(arrays, order[index * size : (index + 1) * size])
+        found = gather(arrays, batches.rows_of(index, order))
         return found if len(found) > 1 else found[0]
 
     def order() -> list[NDArray[Any]]:
@@ -102,6 +105,23 @@ def constants(arrays: tuple[NDArray[Any], ...]) -> list[Any]:
 
     with tf.device("CPU:0"):
         return [tf.constant(np.ascontiguousarray(array)) for array in arrays]
+
+
+class Kept:
+    """Tensors of arrays that several streams read: of each array there is one copy.
+
+    They are kept, with their arrays, as long as this is.
+    """
+
+    def __init__(self) -> None:
+        self._found: dict[int, tuple[NDArray[Any], Any]] = {}
+
+    def tensor(self, array: NDArray[Any]) -> Any:
+        """Return the copy of an array, which must not change meanwhile."""
+        if id(array) not in self._found:
+            (copy,) = constants((array,))
+            self._found[id(array)] = (array, copy)  # with the array, for ids are given again
+        return self._found[id(array)][1]
 
 
 def gather(arrays: list[Any], rows: Any) -> tuple[Any, ...]:
