@@ -21,6 +21,7 @@ from typing import Any
 
 import generator_tables
 import speed_tables
+import study_tables
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -229,6 +230,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "duplicates": duplicates,
     "error_rates": error_rates,
     "speed": functools.partial(speed_tables.speed, RESULTS / "speed"),
+    "study": study_tables.study,
+    "study_briefly": study_tables.briefly,
     "growth": functools.partial(speed_tables.growth, RESULTS / "speed"),
 }
 

@@ -7,9 +7,10 @@ import keras
 import numpy as np
 import pytest
 
-from synthray.comparison.arms import Arm, Phase
+from synthray.comparison.arms import Arm
 from synthray.comparison.augmentation import BatchAugmentation, classic_augmentation
 from synthray.comparison.batches import ArmBatches, FloatBatches, PhaseStream
+from synthray.comparison.phases import Phase
 from synthray.comparison.runner import run_comparison
 from synthray.comparison.streams import arm_stream, float_stream
 from synthray.datasets import _streams

@@ -36,6 +36,7 @@ BATCH_SIZE = 32
 SCALE = 10_000  # probabilities are kept as whole numbers of this
 HARD = 0.5  # share that is kept
 NEIGHBOURS = 5
+TEACHER: dict[str, Any] = {"folds": 5, "epochs": 20, "seed": 0}
 POSITIVE = {"fracatlas": "fractured", "bone": "fractured", "chest": "pneumonia"}
 
 
@@ -44,7 +45,7 @@ def pools(cut: Split, path: Path, folder: Path) -> dict[str, sr.ImageDataset]:
     drawn = read_pool(path, cut.train)
     kept_rows = folder / f"{path.stem}_kept.npz"
     if not kept_rows.exists():
-        teacher = sr.CrossFittedTeacher(folds=5, epochs=20, seed=0)
+        teacher = sr.CrossFittedTeacher(**TEACHER)
         judged = functools.partial(
             sr.filter_samples, drawn, cut.train, teacher=teacher, copies=False, k=NEIGHBOURS
         )

@@ -1,0 +1,178 @@
+"""Third stage of the study: verdicts from what `run.py` kept, as PLAN.md says.
+
+    python benchmarks/study/analyse.py
+
+Reads `benchmarks/results/study/<classifier>/`, writes `benchmarks/results/study/analysis.json`:
+for each classifier, set and size the scores of every arm, its difference from `best-classic` and
+from its control, and what was chosen on validation images. Arms that some fold or seed lacks are
+left out and named.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from records import record, write
+from study.arms import CANDIDATES, CONTROLS
+from synthray.comparison.metrics import score
+from synthray.comparison.resampling import resample
+from synthray.comparison.statistics import compare_arms
+
+RESULTS = Path(__file__).resolve().parents[1] / "results" / "study"
+BASELINE = "best-classic"
+NOT_CHOSEN = ("synthetic-only", "real-warm-start", "soft-real")
+METRICS = ("auc", "balanced_accuracy")
+Floats = NDArray[np.float32]
+
+
+class Cells:
+    """The folds of one classifier, set and size that are done.
+
+    Args:
+        files: Their raw results.
+        positive: Label of the positive class.
+    """
+
+    def __init__(self, files: list[dict[str, Any]], positive: int = 1) -> None:
+        self.values = sorted(files, key=lambda values: values["fold"])
+        self.positive = positive
+        fits = [{(f["arm"], f["seed"]): f for f in v["fits"]} for v in self.values]
+        self.seeds = sorted({seed for found in fits for _, seed in found})
+        names = list(dict.fromkeys(arm for found in fits for arm, _ in found))
+        whole = [a for a in names if all((a, s) in found for found in fits for s in self.seeds)]
+        self.incomplete = [arm for arm in names if arm not in whole]
+        self.fits = {arm: [[found[arm, s] for s in self.seeds] for found in fits] for arm in whole}
+
+    def probabilities(self, fit: dict[str, Any], part: str) -> Floats:
+        """Return probabilities of both classes, `(n, 2)`."""
+        scale = self.values[0]["probability_scale"]
+        p = np.asarray(fit[part], np.float32) / scale
+        return np.stack([1 - p, p], axis=1)
+
+    def validation_auc(self, arm: str, fold: int) -> float:
+        """Return the mean over seeds of one fold."""
+        labels = np.asarray(self.values[fold]["validation_labels"])
+        found = [
+            score(self.probabilities(fit, "validation"), labels, positive_class=self.positive).auc
+            for fit in self.fits[arm][fold]
+        ]
+        return float(np.mean([np.nan if auc is None else auc for auc in found]))
+
+    def choose(self) -> dict[str, list[str]]:
+        """Add the arms that are chosen on validation images; return what was chosen, by fold."""
+        with_drawn = [arm for arm in self.fits if arm not in (*CANDIDATES[BASELINE], *NOT_CHOSEN)]
+        candidates = {**CANDIDATES, "best-synthetic": (BASELINE, *with_drawn)}
+        chosen: dict[str, list[str]] = {}
+        for name, arms in candidates.items():
+            known = [arm for arm in arms if arm in self.fits]
+            if not known:
+                continue
+            best = [
+                max(known, key=lambda arm, fold=fold: self.validation_auc(arm, fold))
+                for fold in range(len(self.values))
+            ]
+            self.fits[name] = [self.fits[arm][fold] for fold, arm in enumerate(best)]
+            before = chosen.get(BASELINE, [])
+            chosen[name] = [
+                before[fold] if arm == BASELINE else arm for fold, arm in enumerate(best)
+            ]
+        return chosen
+
+    def column(self, name: str) -> NDArray[Any]:
+        return np.concatenate([np.asarray(values[name]) for values in self.values])
+
+    def pooled(self) -> dict[str, Floats]:
+        """Return the probabilities of all test images: arm to `(seeds, n, 2)`."""
+        return {
+            arm: np.stack(
+                [
+                    np.concatenate([self.probabilities(fold[s], "test") for fold in folds])
+                    for s in range(len(self.seeds))
+                ]
+            )
+            for arm, folds in self.fits.items()
+        }
+
+
+def analyse(files: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the verdicts of one classifier, set and size."""
+    cells = Cells(files)
+    chosen = cells.choose()
+    pooled = cells.pooled()
+    labels = cells.column("test_labels")
+    folds = np.repeat(np.arange(len(cells.values)), [len(v["test_labels"]) for v in cells.values])
+    groups = np.unique(cells.column("test_groups"), return_inverse=True)[1]
+    draws = resample(pooled, labels, groups, folds, positive_class=1, n_resamples=2000, seed=0)
+    shared: dict[str, Any] = {"groups": groups, "folds": folds, "positive_class": 1}
+    if len(cells.values) > 1:
+        shared["test_to_train"] = 1 / 4  # of five folds, however many are done
+    against: dict[str, Any] = {}
+    controls: dict[str, Any] = {}
+    for metric in METRICS:
+        found = compare_arms(
+            pooled, labels, baseline=BASELINE, metric=metric, resampled=draws, **shared
+        )
+        against[metric] = found.to_dict()
+        controls[metric] = {
+            arm: compare_arms(
+                {control: pooled[control], arm: pooled[arm]},
+                labels,
+                baseline=control,
+                metric=metric,
+                **shared,
+            ).to_dict()["differences"][arm]
+            for arm, control in CONTROLS.items()
+            if arm in pooled and control in pooled
+        }
+    first = cells.values[0]
+    return {
+        "folds": [values["fold"] for values in cells.values],
+        "seeds": cells.seeds,
+        "training_images": [values["training_images"] for values in cells.values],
+        "class_names": first["class_names"],
+        "pools": [values["pools"] for values in cells.values],
+        "chosen": chosen,
+        "left_out": cells.incomplete,
+        "steps": {arm: found[0][0]["phase_steps"] for arm, found in cells.fits.items()},
+        "seconds": {
+            arm: float(np.median([f["seconds"] for fold in found for f in fold]))
+            for arm, found in cells.fits.items()
+        },
+        "statistics": against,
+        "controls": controls,
+    }
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    args = parser.parse_args(arguments)
+    parts: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for path in sorted(args.results.glob("*/*_fold*.json")):
+        if path.parent.name != "generators":
+            name = re.sub(r"_fold\d+$", "", path.stem)
+            raw = json.loads(path.read_text(encoding="utf-8"))
+            parts[f"{path.parent.name}/{name}"].append(raw["values"])
+    found = {name: analyse(files) for name, files in parts.items()}
+    write(args.results / "analysis.json", record("benchmarks/study/analyse.py", found))
+    for name, values in found.items():
+        print(name, f"{len(values['folds'])} folds x {len(values['seeds'])} seeds", sep=": ")
+        for arm, each in values["statistics"]["auc"]["differences"].items():
+            print(f"  {arm:22} {each['difference']:+.3f}  {each['verdict']}")
+
+
+if __name__ == "__main__":
+    main()

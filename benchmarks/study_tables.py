@@ -1,0 +1,172 @@
+"""Tables and the figure of the study of what synthetic images add, from its analysis.
+
+`python benchmarks/study_tables.py --plot` draws `docs/assets/study.png`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+ANALYSIS = ROOT / "benchmarks" / "results" / "study" / "analysis.json"
+PICTURE = ROOT / "docs" / "assets" / "study.png"
+BASELINE = "best-classic"
+PRIMARY = "best-synthetic"
+NOT_DONE = "Not run yet: `benchmarks/study/PLAN.md` says what is planned."
+SETS = {
+    "fracatlas": "FracAtlas",
+    "bone": "the slides' bone set",
+    "chest": "chest films",
+    "phantoms": "phantoms",
+}
+CLASSIFIERS = {"deck": "the slides' classifier", "residual": "the residual network"}
+
+
+def analysis() -> dict[str, Any]:
+    """Return what was analysed, by classifier, set and size; nothing where nothing was."""
+    if not ANALYSIS.exists():
+        return {}
+    return dict(json.loads(ANALYSIS.read_text(encoding="utf-8"))["values"])
+
+
+def title(name: str) -> str:
+    """Return the name of a part of the study in words."""
+    classifier, rest = name.split("/")
+    data, size = rest.rsplit("_", 1)
+    amount = "all training images" if size == "all" else f"{size} groups to train on"
+    return f"{SETS[data]}, {amount}, {CLASSIFIERS[classifier]}"
+
+
+def study() -> str:
+    """Return a table for each part of the study."""
+    parts = [table(name, values) for name, values in sorted(analysis().items())]
+    return "\n\n".join(parts) if parts else NOT_DONE
+
+
+def table(name: str, values: dict[str, Any]) -> str:
+    auc, balanced = (values["statistics"][m] for m in ("auc", "balanced_accuracy"))
+    rows = [
+        f"**{title(name)}**",
+        "",
+        "| arm | AUC | AUC less `best-classic` | p (Holm) | verdict | balanced accuracy less it | "
+        "AUC less its control |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for arm, scores in auc["intervals"].items():
+        cells = [f"`{arm}`", interval(scores["auc"])]
+        if arm == BASELINE:
+            cells += ["", "", "baseline", "", ""]
+        else:
+            found, also = auc["differences"][arm], balanced["differences"][arm]
+            control = values["controls"]["auc"].get(arm)
+            cells += [
+                difference(found),
+                "-" if found["p_holm"] is None else f"{found['p_holm']:.3f}",
+                found["verdict"],
+                difference(also),
+                "" if control is None else f"{difference(control)} of `{control['baseline']}`",
+            ]
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*rows, "", note(values)])
+
+
+def note(values: dict[str, Any]) -> str:
+    """Return what must be known to read a table."""
+    auc = values["statistics"]["auc"]
+    counts = [sum(each.values()) for each in values["training_images"]]
+    smallest = [d["detectable"] for d in auc["differences"].values() if d["detectable"]]
+    lines = [
+        f"{len(values['folds'])} of 5 grouped folds x {len(values['seeds'])} seeds; "
+        f"{min(counts):,} to {max(counts):,} training images; judged by {auc['n_images']:,} images "
+        f"of {auc['n_groups']:,} groups."
+    ]
+    for name, arms in values["chosen"].items():
+        told = ", ".join(f"`{arm}` ({n})" for arm, n in Counter(arms).most_common())
+        lines.append(f"Chosen on validation images as `{name}`, by folds: {told}.")
+    if smallest:
+        lines.append(
+            f"Differences below about {min(smallest):.3f} to {max(smallest):.3f} were out of reach."
+        )
+    if values["left_out"]:
+        left = ", ".join(f"`{arm}`" for arm in values["left_out"])
+        lines.append(f"Not done in every fold, and left out: {left}.")
+    return " ".join(lines)
+
+
+def briefly() -> str:
+    """Return the primary endpoint in a sentence or two."""
+    found = analysis().get("deck/fracatlas_all")
+    if found is None:
+        return NOT_DONE
+    lines = []
+    for metric, word in (("auc", "AUC"), ("balanced_accuracy", "balanced accuracy")):
+        best = found["statistics"][metric]["differences"].get(PRIMARY)
+        base = found["statistics"][metric]["intervals"][BASELINE][metric]["value"]
+        if best is None:
+            return NOT_DONE
+        lines.append(
+            f"{word} {base:.3f} without synthetic images, {difference(best)} with them "
+            f"({best['verdict']})"
+        )
+    n_better = sum(
+        d["verdict"] == "better" for d in found["statistics"]["auc"]["differences"].values()
+    )
+    return (
+        f"On leak-free folds of FracAtlas ({len(found['folds'])} of 5 folds x "
+        f"{len(found['seeds'])} seeds), the slides' classifier, each side chosen on validation "
+        f"images: {'; '.join(lines)}. Of {len(found['statistics']['auc']['differences'])} arms, "
+        f"{n_better} {'is' if n_better == 1 else 'are'} better than the best one without synthetic "
+        "images after correction for their number."
+    )
+
+
+def interval(found: dict[str, Any]) -> str:
+    if found["value"] is None:
+        return "-"
+    if found["low"] is None:
+        return f"{found['value']:.3f}"
+    return f"{found['value']:.3f} [{found['low']:.3f}, {found['high']:.3f}]"
+
+
+def difference(found: dict[str, Any]) -> str:
+    if found["difference"] is None:
+        return "-"
+    text = f"{found['difference']:+.3f}"
+    return text if found["low"] is None else f"{text} [{found['low']:+.3f}, {found['high']:+.3f}]"
+
+
+def plot(path: Path = PICTURE) -> None:
+    """Draw the differences of AUC from `best-classic` with their intervals."""
+    import matplotlib.pyplot as plt
+
+    parts = sorted(analysis().items())
+    longest = max(len(values["statistics"]["auc"]["differences"]) for _, values in parts)
+    figure, axes = plt.subplots(
+        1, len(parts), figsize=(5.2 * len(parts), 0.8 + 0.3 * longest), squeeze=False
+    )
+    for axis, (name, values) in zip(axes[0], parts, strict=True):
+        differences = values["statistics"]["auc"]["differences"]
+        for place, found in enumerate(reversed(differences.values())):
+            ink = "#1f5fa8" if found["verdict"] == "cannot be told apart" else "#b2402c"
+            axis.plot([found["low"], found["high"]], [place, place], color=ink, lw=1.6)
+            axis.plot(found["difference"], place, "o", color=ink, ms=5)
+        axis.set_yticks(range(len(differences)), list(reversed(differences)))
+        axis.axvline(0, color="0.4", lw=1)
+        axis.axvline(0.03, color="0.4", lw=1, ls=":")
+        axis.set_xlabel("AUC less that of best-classic, 95 % interval")
+        axis.set_title(title(name), fontsize=9)
+        axis.spines[["top", "right"]].set_visible(False)
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--plot", action="store_true", required=True)
+    parser.parse_args()
+    plot()

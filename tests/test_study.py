@@ -1,0 +1,177 @@
+"""The study of what synthetic images add: its parts, and all of it at a tiny size."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import synthray as sr
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def study(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """The scripts, in an empty folder, without effects on this process."""
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["study"])
+
+    class Study:
+        arms: Any = importlib.import_module("study.arms")
+        cells: Any = importlib.import_module("study.cells")
+        generate: Any = importlib.import_module("study.generate")
+        run: Any = importlib.import_module("study.run")
+        analyse: Any = importlib.import_module("study.analyse")
+        tables: Any = importlib.import_module("study_tables")
+
+    for module in (Study.generate, Study.run):
+        monkeypatch.setattr(module, "one_thread", lambda: None)
+    return Study
+
+
+@pytest.fixture(scope="module")
+def phantoms() -> sr.ImageDataset:
+    return sr.make_phantoms(200, image_shape=(32, 32, 1), seed=0)
+
+
+def test_sizes_are_nested_and_keep_groups_and_shares(study: Any, phantoms: sr.ImageDataset) -> None:
+    few, more = (study.cells.first_groups(phantoms, size, seed=3) for size in (10, 30))
+    assert (more | ~few).all()
+    for mask, size in ((few, 10), (more, 30)):
+        chosen = phantoms.select(mask)
+        assert len(np.unique(chosen.group_codes)) == size
+        rest = phantoms.select(~mask)
+        assert not set(np.asarray(chosen.groups)) & set(np.asarray(rest.groups))
+        assert abs(chosen.labels.mean() - phantoms.labels.mean()) < 0.15
+
+
+def test_every_arm_takes_the_same_steps_and_ends_slowly(study: Any) -> None:
+    runs = [*study.arms.CLASSIC, *study.arms.R3GAN, *study.arms.OTHERS]
+    arms = [arm for run in runs for arm in run.arms]
+    assert len({arm.name for arm in arms}) == len(arms)
+    for arm in arms:
+        phases = list(arm)
+        assert sum(phase.share for phase in phases) == pytest.approx(1)
+        assert phases[-1].share == 0.25
+        assert phases[-1].rate == pytest.approx(0.1 * phases[-2].rate)
+    planned = {arm.name for arm in arms} | {"best-classic"}
+    assert set(study.arms.CONTROLS) | set(study.arms.CONTROLS.values()) <= planned
+    assert {name for names in study.arms.CANDIDATES.values() for name in names} <= planned
+    text = (ROOT / "benchmarks" / "study" / "PLAN.md").read_text()
+    for name in ("warm-start-new-head", "soft-real", "apart", "hard", "deck-warm-start"):
+        assert f"`{name}`" in text
+
+
+def test_ratios_are_cut_to_what_there_is(study: Any) -> None:
+    arm = study.arms.mixed("mixed-4", 4.0)
+    assert [p.ratio for p in study.arms.affordable(arm, 100, 250)] == [2.5, 2.5]
+    assert [p.ratio for p in study.arms.affordable(arm, 100, 400)] == [4.0, 4.0]
+
+
+def test_the_residual_network_is_as_large_as_planned() -> None:
+    classifiers = importlib.import_module("study.classifiers")
+    model = classifiers.residual(num_classes=2, image_shape=(64, 64, 1), seed=0)
+    assert 150_000 < model.count_params() < 230_000
+
+
+def test_choices_are_made_on_validation_images_alone(study: Any) -> None:
+    labels = [0, 1] * 10
+    good, bad = [2_000, 8_000] * 10, [8_000, 2_000] * 10
+
+    def fold(number: int) -> dict[str, Any]:
+        fits = [
+            {"arm": "original", "seed": 0, "validation": good, "test": bad},
+            {"arm": "classic-1", "seed": 0, "validation": bad, "test": good},
+            {"arm": "synthetic-only", "seed": 0, "validation": good, "test": good},
+            {"arm": "mixed-1", "seed": 0, "validation": bad, "test": good},
+        ]
+        for fit in fits:
+            fit |= {"phase_steps": [3, 1], "seconds": 1.0}
+        return {
+            "fold": number,
+            "fits": fits,
+            "probability_scale": 10_000,
+            "validation_labels": labels,
+            "test_labels": labels,
+            "test_groups": list(range(20 * number, 20 * number + 20)),
+            "training_images": {"a": 10, "b": 10},
+            "class_names": ["a", "b"],
+            "pools": {},
+        }
+
+    found = study.analyse.analyse([fold(1), fold(0)])
+    assert found["folds"] == [0, 1]
+    assert found["chosen"]["best-classic"] == ["original"] * 2
+    assert found["chosen"]["best-synthetic"] == ["original"] * 2
+    auc = found["statistics"]["auc"]
+    assert auc["intervals"]["best-classic"]["auc"]["value"] == 0.0
+    assert auc["differences"]["classic-1"]["difference"] == 1.0
+    assert found["controls"]["auc"]["mixed-1"]["difference"] == 0.0
+
+
+def test_an_arm_that_a_fold_lacks_is_named(study: Any) -> None:
+    fit = {"seed": 0, "validation": [1], "test": [1]}
+    values = [
+        {"fold": 0, "fits": [{"arm": "original", **fit}, {"arm": "soft", **fit}]},
+        {"fold": 1, "fits": [{"arm": "original", **fit}]},
+    ]
+    cells = study.analyse.Cells(values)
+    assert list(cells.fits) == ["original"]
+    assert cells.incomplete == ["soft"]
+
+
+def test_all_of_it_at_a_tiny_size(
+    study: Any,
+    phantoms: sr.ImageDataset,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ["--set", "phantoms", "--folds", "0", "1"]
+    monkeypatch.setattr(study.cells, "load", lambda name, path: phantoms)
+    monkeypatch.setattr(study.cells, "FOLDS", 2)
+    monkeypatch.setattr(sr, "find_duplicates", lambda data, verbose: np.arange(len(data)))
+    monkeypatch.setattr(study.generate, "RESULTS", tmp_path / "results" / "generators")
+    monkeypatch.setattr(study.run, "RESULTS", tmp_path / "results")
+    small = sr.R3GAN
+
+    def tiny(*shape: Any, **options: Any) -> Any:
+        return small(*shape, width=0.125, **options)
+
+    monkeypatch.setattr(sr, "R3GAN", tiny)
+    monkeypatch.setattr("generators.MEASURED", 2)
+    study.generate.main([*words, "--minutes", "0.02", "--pool", "150"])
+    pool = np.load(study.cells.pool_path("phantoms", None, 0, "R3GAN"), allow_pickle=False)
+    assert pool["images"].shape == (300, 32, 32, 1)
+    study.generate.main(words)
+    assert "0 pools to make" in capsys.readouterr().out
+
+    monkeypatch.setattr(study.run, "PASSES", {"deck": 2})
+    monkeypatch.setattr(study.run, "FEWEST_STEPS", 8)
+    monkeypatch.setattr(study.run, "TEACHER", {"folds": 2, "epochs": 1, "seed": 0})
+    chosen = ["original", "mixed-1-unfiltered"]
+    study.run.main([*words, "--seeds", "1", "--arms", *chosen])
+    path = tmp_path / "results" / "deck" / "phantoms_all_fold0.json"
+    raw = json.loads(path.read_text())["values"]
+    arms = {fit["arm"]: fit for fit in raw["fits"]}
+    assert list(arms) == ["original", "classic-1", "mixed-1-unfiltered"]
+    assert len({sum(fit["phase_steps"]) for fit in raw["fits"]}) == 1
+    assert len(arms["original"]["test"]) == len(raw["test_labels"]) == len(raw["test_rows"])
+    before = path.read_text()
+    study.run.main([*words, "--seeds", "1", "--arms", *chosen])  # nothing is done again
+    assert path.read_text() == before
+
+    study.analyse.main(["--results", str(tmp_path / "results")])
+    monkeypatch.setattr(study.tables, "ANALYSIS", tmp_path / "results" / "analysis.json")
+    table = study.tables.study()
+    assert "| `best-classic` |" in table
+    assert "phantoms, all training images, the slides' classifier" in table
+    assert study.tables.briefly() == study.tables.NOT_DONE  # which is of FracAtlas
+    study.tables.plot(tmp_path / "study.png")
+    assert (tmp_path / "study.png").stat().st_size > 1000
