@@ -11,6 +11,7 @@ from synthray.audit.families import Families
 from synthray.audit.matching import Evidence
 from synthray.audit.neighbours import nearest
 from synthray.audit.registration import Registration
+from synthray.audit.structure import Structure
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +143,7 @@ class TestRegistration:
         _, rough = registration.align(i, j, mirrors, start, coarse=True)
         fit, found = registration.align(i, j, mirrors, rough, coarse=False)
         assert (fit > 0.95).all()
-        assert (registration.judge(i, j, mirrors, found)[0] > 0.8).all()
+        assert (registration.structure.judge(i, j, mirrors, found)[0] > 0.8).all()
         np.testing.assert_allclose(found[:, :2], [[cosine, sine]] * 10, atol=0.01)
         np.testing.assert_allclose(found[:, 2:], [[right, down]] * 10, atol=0.2)
 
@@ -152,13 +153,13 @@ class TestRegistration:
         i, j = np.arange(10), np.arange(10, 20)
         start = np.tile(np.asarray([1, 0, 0, 0], np.float32), (10, 1))
         _, found = registration.align(i, j, np.zeros(10, bool), start, coarse=True)
-        assert (registration.judge(i, j, np.zeros(10, bool), found)[0] < 0.5).all()
+        assert (registration.structure.judge(i, j, np.zeros(10, bool), found)[0] < 0.5).all()
 
     def test_straightness(self, texture: Images) -> None:
         shaft = np.zeros((SIDE, SIDE), np.float32)
         shaft[:, 24:40] = 200
         copies = np.stack([shaft, working_copies(texture[:1, ::2, ::2, None])[0]])
-        straight = Registration(copies).straightness
+        straight = Structure(copies).straightness
         assert straight[0] > 0.9
         assert straight[1] < 0.4
 

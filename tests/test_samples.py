@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
 
 import synthray as sr
 from planted import changed, textured
@@ -19,7 +20,12 @@ from synthray.audit.samples.distances import (
 )
 from synthray.audit.samples.features import random_features, standardised
 from synthray.audit.samples.memorization import authentic_share, copying_statistic
-from synthray.audit.samples.neighbourhoods import neighbourhoods
+from synthray.audit.samples.neighbourhoods import (
+    least_squares,
+    nearest,
+    neighbourhoods,
+    reach,
+)
 
 
 def normal(n: int, d: int, *, shift: float = 0.0, seed: int = 0) -> NDArray[np.float64]:
@@ -326,3 +332,48 @@ def test_changed_copies_change_mildly() -> None:
 
 
 EXPECTED = [0.1394695, 0.1906081, 0.2836356, 0.0]
+
+
+class TestDistances:
+    """Matrix products find what differences find, ties and images that are there twice included."""
+
+    @pytest.fixture
+    def sets(self) -> tuple[Any, Any]:
+        real = np.round(normal(300, 40), 1)
+        drawn = np.concatenate([real[:60], real[:30], np.round(normal(120, 40, seed=4), 1)])
+        return np.concatenate([real, real[100:180]]), drawn
+
+    def test_neighbourhoods(self, sets: tuple[Any, Any]) -> None:
+        real, drawn = sets
+        between = cdist(real, drawn)
+        inner, outer = (np.sort(cdist(x, x), axis=1)[:, 5] for x in sets)  # the first is itself
+        inside, back = between <= inner[:, None], between <= outer
+        found = neighbourhoods(real, drawn, k=5)
+        assert found.precision == inside.any(0).mean()
+        assert found.recall == back.any(1).mean()
+        assert found.density == pytest.approx(inside.sum() / (5 * len(drawn)), abs=1e-12)
+        assert found.coverage == inside.any(1).mean()
+        known = neighbourhoods(real, drawn, k=5, real_reach=reach(real, 5))
+        assert known == found
+
+    @pytest.mark.parametrize("rows", [1024, 37])
+    def test_nearest_and_reach(
+        self, rows: int, sets: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("synthray.audit.samples.neighbourhoods._ROWS", rows)
+        monkeypatch.setattr("synthray.audit.samples.neighbourhoods._PAIRS", rows)
+        real, drawn = sets
+        distance, places = nearest(drawn, real)
+        np.testing.assert_array_equal(places, cdist(drawn, real).argmin(1))
+        np.testing.assert_allclose(distance, cdist(drawn, real).min(1), rtol=1e-12)
+        assert (distance[:90] == 0).all()
+        for k in (1, 5):
+            expected = np.sort(cdist(real, real), axis=1)[:, k]
+            np.testing.assert_allclose(reach(real, k), expected, rtol=1e-12)
+
+    def test_far_from_the_origin(self) -> None:
+        x = normal(50, 8) + 1e4
+        squares = least_squares(x, x)
+        truth = cdist(x, x) ** 2
+        assert (squares <= truth).all()
+        np.testing.assert_allclose(squares, truth, atol=0.1)

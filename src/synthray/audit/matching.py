@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from synthray.audit.alignment import Index
 from synthray.audit.embedding import Spectra, best_rotations, embeddings, spectra
 from synthray.audit.neighbours import nearest
-from synthray.audit.registration import Index, Registration, starting_points
+from synthray.audit.registration import Registration, starting_points
 
 # Log-odds that two images are the same radiograph: from the correlations of fine structure and of
 # what varies along its edges (Fisher's z), and from the logarithm of the scale between them; less a
@@ -25,7 +26,8 @@ _STRAIGHT, _STRETCHED, _SHIFTED = -5.0, -10.0, -1.4  # each, a change of log sca
 _STEEPNESS = 6  # shafts have a straightness near 1, hands about 0.5
 
 _ROUGH_FIT = 0.72  # of polar series; copies lie above, with their right rotation and scale
-_FIRST_FIT = 0.6  # after a few steps on a coarse grid
+_FIRST_FIT = 0.68  # after a few steps on a coarse grid
+_SECOND_FIT = 0.74  # after a few more on a fine one
 _BLOCK = 128
 
 
@@ -164,11 +166,14 @@ def _log_odds(registration: Registration, table: NDArray[np.float64]) -> NDArray
     odds = np.full(len(table), -np.inf)
     fit, found = registration.align(i, j, flipped, start, coarse=True)
     kept = np.flatnonzero(fit > _FIRST_FIT)
+    fit, better = registration.align(i[kept], j[kept], flipped[kept], found[kept], coarse=False)
+    sharp = fit > _SECOND_FIT
+    kept, found = kept[sharp], better[sharp]
     if len(kept):
         i, j, flipped = i[kept], j[kept], flipped[kept]
-        _, found = registration.align(i, j, flipped, found[kept], coarse=False)
-        fits, along = registration.judge(i, j, flipped, found)
-        straight = np.minimum(registration.straightness[i], registration.straightness[j])
+        structure = registration.structure
+        fits, along = structure.judge(i, j, flipped, found)
+        straight = np.minimum(structure.straightness[i], structure.straightness[j])
         zoomed = np.abs(np.log(np.hypot(found[:, 0], found[:, 1])))
         shifted = np.hypot(found[:, 2], found[:, 3])
         doubt = _STRAIGHT + _STRETCHED * zoomed + _SHIFTED * shifted

@@ -49,10 +49,7 @@ def kernel_distance_interval(
         return kernel_distance(x, y), -np.inf, np.inf
     rng = np.random.default_rng(seed)
     xs, ys = ([z[i] for i in np.array_split(rng.permutation(len(z)), count)] for z in (x, y))
-    sums = [
-        np.asarray([[_kernel(a, b).sum() for b in right] for a in left])
-        for left, right in ((xs, xs), (ys, ys), (xs, ys))
-    ]
+    sums = [_among(xs), _among(ys), np.asarray([[_kernel(a, b).sum() for b in ys] for a in xs])]
     for each, parts in zip(sums, (xs, ys), strict=False):  # an image with itself says nothing
         each[np.diag_indices(count)] -= [float(_own(part).sum()) for part in parts]
     sizes = np.asarray([[len(part) for part in parts] for parts in (xs, ys)], float)
@@ -89,7 +86,19 @@ def sliced_wasserstein(x: Features, y: Features, *, seed: int = 0) -> float:
 
 
 def _kernel(a: Features, b: Features) -> NDArray[np.float64]:
-    return np.asarray((a @ b.T / a.shape[1] + 1) ** 3)
+    likeness = a @ b.T
+    likeness /= a.shape[1]
+    likeness += 1
+    return np.asarray(likeness * likeness * likeness)  # a power takes ten times as long
+
+
+def _among(parts: list[Features]) -> NDArray[np.float64]:
+    """Return the sum of the kernel over each pair of parts, shape `(parts, parts)`."""
+    found = np.zeros((len(parts), len(parts)))
+    for i, a in enumerate(parts):
+        for j, b in enumerate(parts[: i + 1]):
+            found[i, j] = found[j, i] = _kernel(a, b).sum()
+    return found
 
 
 def _own(x: Features) -> NDArray[np.float64]:

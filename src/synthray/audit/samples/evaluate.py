@@ -11,7 +11,7 @@ from synthray.audit.samples.classic import changed_copies
 from synthray.audit.samples.distances import kernel_distance_interval, sliced_wasserstein
 from synthray.audit.samples.features import Describe, Features, random_features, standardised
 from synthray.audit.samples.memorization import memorization
-from synthray.audit.samples.neighbourhoods import neighbourhoods
+from synthray.audit.samples.neighbourhoods import neighbourhoods, reach
 from synthray.audit.samples.report import SampleReport, SampleScores
 from synthray.datasets.image_dataset import ImageDataset
 
@@ -81,8 +81,9 @@ def evaluate_samples(
     }
     chosen["augmented"] = chosen["train"]  # the one is the other, changed
     cut = {name: found[name][rows] for name, rows in chosen.items()}
+    own = reach(cut["held_out"], _K)
     scores = {
-        shown: _scores(cut["held_out"], cut[name], seed)
+        shown: _scores(cut["held_out"], own, cut[name], seed)
         for shown, name in (("drawn", "drawn"), ("real", "train"), ("augmented", "augmented"))
     }
     screen = None
@@ -101,9 +102,9 @@ def evaluate_samples(
     return SampleReport(scores=scores, n_judged=n, memorization=screen, pairs=pairs, pictures=shown)
 
 
-def _scores(real: Features, images: Features, seed: int) -> SampleScores:
+def _scores(real: Features, own: NDArray[np.float64], images: Features, seed: int) -> SampleScores:
     kid, low, high = kernel_distance_interval(real, images, seed=seed)
-    near = neighbourhoods(real, images, k=_K)
+    near = neighbourhoods(real, images, k=_K, real_reach=own)
     return SampleScores(
         kid=kid,
         kid_low=low,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -72,7 +73,8 @@ def _convolved(maps: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArr
     return np.asarray(found, np.float32)
 
 
-def _weights() -> list[NDArray[np.float32]]:
+@functools.cache  # every batch needs them
+def _weights() -> tuple[NDArray[np.float32], ...]:
     """Return matrices `(channels * 9, filters)` with orthogonal columns or rows."""
     rng = np.random.default_rng(_SEED)
     found, channels = [], 1
@@ -83,7 +85,7 @@ def _weights() -> list[NDArray[np.float32]]:
         gain = np.sqrt(2 * shape[0] / min(shape)) if shape[0] < shape[1] else np.sqrt(2)
         found.append((u @ v * gain).astype(np.float32))
         channels = filters
-    return found
+    return tuple(found)
 
 
 def standardised(*sets: NDArray[np.floating]) -> tuple[Features, ...]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from synthray.audit.copies import find_copies
 from synthray.audit.samples.features import Describe, Features, random_features, standardised
-from synthray.audit.samples.neighbourhoods import distances, reach
+from synthray.audit.samples.neighbourhoods import least_squares, reach
 from synthray.audit.samples.teacher import CrossFittedTeacher
 from synthray.datasets.image_dataset import ImageDataset
 
@@ -172,7 +172,7 @@ def _outside(
 
 def _within(found: Features, train: Features, reaches: NDArray[np.float64]) -> NDArray[np.bool_]:
     parts = [
-        (distances(found[start : start + _ROWS], train) <= reaches).any(1)
+        (least_squares(found[start : start + _ROWS], train) <= reaches**2).any(1)
         for start in range(0, len(found), _ROWS)
     ]
     return np.concatenate(parts)

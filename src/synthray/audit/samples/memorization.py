@@ -88,7 +88,10 @@ def authentic_share(drawn: Features, train: Features) -> float:
     The authenticity of Alaa et al. 2022 (arXiv 2102.08921): a drawn image is authentic if its
     nearest training image has another training image nearer to it.
     """
-    found, places = nearest(drawn, train)
+    return _authentic(*nearest(drawn, train), train)
+
+
+def _authentic(found: NDArray[np.float64], places: NDArray[np.int64], train: Features) -> float:
     return float((found > reach(train, 1)[places]).mean())
 
 
@@ -121,7 +124,7 @@ def memorization(
         copies=copies,
         copied=original[copies],
         c_t=copying_statistic(to_train, held_out),
-        authenticity=authentic_share(drawn_features, train_features),
+        authenticity=_authentic(to_train, places, train_features),
         ratio=float(np.median(to_train) / max(float(np.median(held_out)), 1e-12)),
         closest=np.stack([order, places[order]], 1),
     )

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from synthray.audit.samples.features import Features
 
 _ROWS = 1024
+_PAIRS = 4096
+_ROUNDING = 1e-11  # of the squared lengths: more than what is lost where they almost cancel out
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,13 @@ class Neighbourhoods:
     coverage: float
 
 
-def neighbourhoods(real: Features, drawn: Features, *, k: int = 5) -> Neighbourhoods:
+def neighbourhoods(
+    real: Features,
+    drawn: Features,
+    *,
+    k: int = 5,
+    real_reach: NDArray[np.float64] | None = None,
+) -> Neighbourhoods:
     """Measure precision and recall, density and coverage.
 
     The reach of an image is the distance to its k-th nearest neighbour of its own set. Precision
@@ -42,6 +50,7 @@ def neighbourhoods(real: Features, drawn: Features, *, k: int = 5) -> Neighbourh
         real: Features, shape `(n, d)`.
         drawn: Features, shape `(m, d)`.
         k: Which neighbour.
+        real_reach: `reach(real, k)`, where it is known.
 
     Raises:
         ValueError: If a set has no more than `k` images.
@@ -50,17 +59,19 @@ def neighbourhoods(real: Features, drawn: Features, *, k: int = 5) -> Neighbourh
         raise ValueError(
             f"Expected more than k={k} images a set, got {len(real)} real and {len(drawn)} drawn."
         )
-    real_reach, drawn_reach = reach(real, k), reach(drawn, k)
+    if real_reach is None:
+        real_reach = reach(real, k)
+    inner, outer = real_reach**2, reach(drawn, k) ** 2
     inside = np.zeros(len(drawn))
     covered = np.zeros(len(real), bool)
     recalled = np.zeros(len(real), bool)
     for start in range(0, len(real), _ROWS):
         rows = slice(start, start + _ROWS)
-        distance = distances(real[rows], drawn)
-        within = distance <= real_reach[rows, None]
+        squares = least_squares(real[rows], drawn)
+        within = squares <= inner[rows, None]
         inside += within.sum(0)
         covered[rows] = within.any(1)
-        recalled[rows] = (distance <= drawn_reach).any(1)
+        recalled[rows] = (squares <= outer).any(1)
     return Neighbourhoods(
         precision=float((inside > 0).mean()),
         recall=float(recalled.mean()),
@@ -74,25 +85,50 @@ def reach(x: Features, k: int) -> NDArray[np.float64]:
     found = np.empty(len(x))
     for start in range(0, len(x), _ROWS):
         rows = np.arange(start, min(start + _ROWS, len(x)))
-        distance = distances(x[rows], x)
-        distance[np.arange(len(rows)), rows] = np.inf
-        found[rows] = np.partition(distance, k - 1, axis=1)[:, k - 1]
+        squares = least_squares(x[rows], x)
+        squares[np.arange(len(rows)), rows] = np.inf
+        found[rows] = _distances(x, rows, x, squares.argpartition(k - 1, axis=1)[:, k - 1])
     return found
 
 
 def nearest(x: Features, points: Features) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return each row's distance to the nearest point, and which it is, shape `(n,)` each."""
+    """Return each row's distance to the nearest point, and which it is, shape `(n,)` each.
+
+    Of points at one distance, it is the first.
+    """
     found, places = np.empty(len(x)), np.empty(len(x), np.int64)
+    longest = float((points * points).sum(1).max())
     for start in range(0, len(x), _ROWS):
-        rows = slice(start, start + _ROWS)
-        distance = distances(x[rows], points)
-        places[rows] = distance.argmin(1)
-        found[rows] = distance.min(1)
+        part = x[start : start + _ROWS]
+        squares = least_squares(part, points)
+        doubt = 4 * _ROUNDING * ((part * part).sum(1) + longest)
+        i, j = np.nonzero(squares <= (squares.min(1) + doubt)[:, None])
+        exact = _distances(part, i, points, j)
+        order = np.lexsort((j, exact, i))
+        first = order[np.unique(i[order], return_index=True)[1]]
+        found[start : start + _ROWS], places[start : start + _ROWS] = exact[first], j[first]
     return found, places
 
 
-def distances(a: Features, b: Features) -> NDArray[np.float64]:
-    """Return Euclidean distances, shape `(len(a), len(b))`."""
-    from scipy.spatial.distance import cdist
+def least_squares(a: Features, b: Features) -> NDArray[np.float64]:
+    """Return what squared distances are at least, shape `(len(a), len(b))`.
 
-    return np.asarray(cdist(a, b))
+    By a matrix product, which is much faster than differences. What is lost in rounding is taken
+    off: two pairs at one distance both count as no further apart than it.
+    """
+    kept = 1 - _ROUNDING
+    squares = a @ (-2 * b).T
+    squares += kept * (a * a).sum(1)[:, None]
+    squares += kept * (b * b).sum(1)
+    return np.asarray(squares)
+
+
+def _distances(
+    a: Features, i: NDArray[np.int64], b: Features, j: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Return distances of pairs of rows, to the last digit, shape `(len(i),)`."""
+    found = np.empty(len(i))
+    for start in range(0, len(i), _PAIRS):
+        at = slice(start, start + _PAIRS)
+        found[at] = np.sqrt(((a[i[at]] - b[j[at]]) ** 2).sum(1))
+    return found
