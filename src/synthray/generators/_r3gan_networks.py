@@ -136,6 +136,8 @@ def r3gan_discriminator(
         pooled = layers.GlobalAveragePooling2D(dtype=dtype, name="pooled")(x)
         embedded = make.dense(x.shape[-1], "class_embedding", use_bias=False)(inputs[1])
         match = layers.Dot(axes=1, dtype=dtype, name="class_match")([pooled, embedded])
+        # The product is a dense layer too, whose weights the class chooses: equalized like theirs.
+        match = layers.Rescaling(x.shape[-1] ** -0.5, dtype=dtype, name="equalized_match")(match)
         logit = layers.Add(dtype=dtype, name="logit_and_class")([logit, match])
     return keras.Model(inputs if num_classes else image, logit, name="discriminator")
 

@@ -53,8 +53,9 @@ class R3GAN(R3GANStep):
             discriminator tells real from fake too well.
         ema_images: Upper bound of the half-life of the averaged weights, in images; until 20 times
             as many are seen it is 5 % of the images seen.
-        label_images: Images over which the labels fade in, where conditional: labels from the
-            start make small sets collapse (Shahbazi et al. 2022, arXiv 2201.06578).
+        label_images: Images over which the labels fade in, where conditional: labels that come
+            before the networks know what the classes have in common make small sets collapse
+            (Shahbazi et al. 2022, arXiv 2201.06578). `sample` draws with the weight reached.
         rate_decay: The learning rate falls along a half cosine to this share of its first value at
             the end of what `fit` is asked for; 1 leaves it alone, as does a schedule of your own.
         seed: Seed of weights, latents and the order of the images; `None` draws one.
@@ -91,7 +92,7 @@ class R3GAN(R3GANStep):
         augment: Sequence[str] = AUGMENTATIONS,
         augment_strength: float | Literal["adaptive"] = "adaptive",
         ema_images: int = 20_000,
-        label_images: int = 10_000,
+        label_images: int = 60_000,
         rate_decay: float = 0.25,
         seed: int | None = None,
         **kwargs: Any,
