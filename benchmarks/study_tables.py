@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-ANALYSIS = ROOT / "benchmarks" / "results" / "study" / "analysis.json"
+RESULTS = ROOT / "benchmarks" / "results" / "study"
+ANALYSIS = RESULTS / "analysis.json"
 PICTURE = ROOT / "docs" / "assets" / "study.png"
 BASELINE = "best-classic"
 PRIMARY = "best-synthetic"
-NOT_DONE = "Not run yet: `benchmarks/study/PLAN.md` says what is planned."
+NOT_DONE = "Not measured yet."
 SETS = {
     "fracatlas": "FracAtlas",
     "bone": "the slides' bone set",
@@ -24,6 +25,26 @@ SETS = {
     "phantoms": "phantoms",
 }
 CLASSIFIERS = {"deck": "the slides' classifier", "residual": "the residual network"}
+
+
+def pools(folder: Path = RESULTS / "generators") -> str:
+    """Return a table of the generators that the study trained."""
+    rows = [
+        "| images | fold | generator | minutes | images seen | KID | of real images | recall | "
+        "coverage |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for path in sorted(folder.glob("*.json")):
+        v = json.loads(path.read_text(encoding="utf-8"))["values"]
+        size = "all" if v["size"] is None else f"{v['size']} groups"
+        for kind, report in v["report"].items():
+            drawn, real = report["scores"]["drawn"], report["scores"]["real"]
+            kid = f"{drawn['kid']:.3f} [{drawn['kid_low']:.3f}, {drawn['kid_high']:.3f}]"
+            cells = [f"{SETS[v['set']]}, {size}, {kind}", str(v["fold"]), f"`{v['generator']}`"]
+            cells += [f"{sum(v['minutes']):.0f}", f"{sum(v['images_seen']):,}", kid]
+            cells += [f"{real['kid']:.3f}", f"{drawn['recall']:.2f}", f"{drawn['coverage']:.2f}"]
+            rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows) if len(rows) > 2 else NOT_DONE
 
 
 def analysis() -> dict[str, Any]:

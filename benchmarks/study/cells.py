@@ -87,6 +87,18 @@ def first_groups(data: sr.ImageDataset, size: int, seed: int) -> NDArray[np.bool
     return np.isin(codes, chosen)
 
 
+def sizes_of(words: list[str]) -> list[int | None]:
+    """Return the sizes that a command line names: groups, or `all`.
+
+    Raises:
+        SystemExit: If one is not planned.
+    """
+    sizes = [None if word == "all" else int(word) for word in words]
+    if not set(sizes) <= set(SIZES):
+        raise SystemExit(f"--sizes must be of {SIZES[:-1]} or all, got {words}.")
+    return sizes
+
+
 def name_of(set_name: str, size: int | None, fold: int) -> str:
     return f"{set_name}_{'all' if size is None else size}_fold{fold}"
 

@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import synthray as sr
 from generators import SETS, Clock, epochs_for, one_thread, padded
 from records import record, write
-from study.cells import FOLDS, SIZES, name_of, pool_path, split, whole
+from study.cells import FOLDS, name_of, pool_path, sizes_of, split, whole
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "study" / "generators"
 MINUTES = {None: 12.0, 250: 4.0, 100: 3.0, 50: 2.0}  # of a R3GAN for all classes
@@ -117,9 +117,7 @@ def main(arguments: list[str] | None = None) -> None:
     if args.core is not None:
         os.sched_setaffinity(0, {args.core})
     one_thread()
-    sizes = [None if size == "all" else int(size) for size in args.sizes]
-    if not set(sizes) <= set(SIZES):
-        raise SystemExit(f"--sizes must be of {SIZES[:-1]} or all, got {args.sizes}.")
+    sizes = sizes_of(args.sizes)
     left = [
         (fold, size)
         for size in sizes

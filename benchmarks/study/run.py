@@ -28,7 +28,16 @@ import synthray as sr
 from generators import SETS, one_thread
 from records import record, write
 from study.arms import CLASSIC, OTHERS, R3GAN, SHORT, Run, affordable, evenly
-from study.cells import FOLDS, SIZES, Split, name_of, pool_path, read_pool, split, whole
+from study.cells import (
+    FOLDS,
+    Split,
+    name_of,
+    pool_path,
+    read_pool,
+    sizes_of,
+    split,
+    whole,
+)
 from study.classifiers import CLASSIFIERS, FEWEST_STEPS, PASSES
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "study"
@@ -143,9 +152,7 @@ def main(arguments: list[str] | None = None) -> None:
     if args.core is not None:
         os.sched_setaffinity(0, {args.core})
     one_thread()
-    sizes = [None if size == "all" else int(size) for size in args.sizes]
-    if not set(sizes) <= set(SIZES):
-        raise SystemExit(f"--sizes must be of {SIZES[:-1]} or all, got {args.sizes}.")
+    sizes = sizes_of(args.sizes)
     data = whole(args.set, args.data)
     for size in sizes:
         for fold in args.folds:
