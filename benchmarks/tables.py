@@ -220,6 +220,7 @@ def mean(runs: list[dict[str, Any]], score: str, scale: float, digits: int) -> s
 
 TABLES: dict[str, Callable[[], str]] = {
     "few": functools.partial(generator_tables.few, RESULTS / "generators"),
+    "sweep": functools.partial(generator_tables.sweep, RESULTS / "sweep"),
     "sampling": lambda: generator_tables.sampling(sorted(RESULTS.glob("sampling_*.json"))),
     "generators_briefly": functools.partial(generator_tables.briefly, RESULTS / "generators"),
     "generators": functools.partial(generator_tables.generators, RESULTS / "generators"),
@@ -230,6 +231,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "duplicates": duplicates,
     "error_rates": error_rates,
     "speed": functools.partial(speed_tables.speed, RESULTS / "speed"),
+    "pools": study_tables.pools,
     "study": study_tables.study,
     "study_briefly": study_tables.briefly,
     "growth": functools.partial(speed_tables.growth, RESULTS / "speed"),
