@@ -188,7 +188,7 @@ def gpu_note(raw: dict[str, Any]) -> str:
 def machine(raw: dict[str, Any]) -> str:
     v, versions = raw["values"], raw["versions"]
     return (
-        f"{v['cores']} cores of {v['processor']}, Keras {versions['keras']} on "
+        f"{v['cores']} core{'s' if v['cores'] > 1 else ''} of {v['processor']}, Keras {versions['keras']} on "
         f"{versions['backend']} {versions.get(versions['backend'], '')}".rstrip()
     )
 
@@ -209,8 +209,9 @@ def growth(folder: Path = RESULTS) -> str:
         rows.append(f"| `{work}`{f', {step}' if step else ''} | {' | '.join(cells)} |")
     note = (
         f"{v['radiographs']:,} radiographs ({v['images']}) in so many versions as are needed; "
-        "`evaluate_samples` gets three sets of that size. An exponent of 1 is linear, of 2 "
-        f"quadratic. Measured on {machine(raw['growth'])}."
+        "`evaluate_samples` gets three sets of that size. Seconds are the processor's. An exponent "
+        "of 1 is linear, of 2 quadratic, as are the blocked search of neighbours and, by its "
+        f"definition, the kernel distance. Measured on {machine(raw['growth'])}."
     )
     return "\n".join([*rows, "", note])
 
