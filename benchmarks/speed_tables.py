@@ -187,8 +187,9 @@ def gpu_note(raw: dict[str, Any]) -> str:
 
 def machine(raw: dict[str, Any]) -> str:
     v, versions = raw["values"], raw["versions"]
+    several = "s" if v["cores"] > 1 else ""
     return (
-        f"{v['cores']} core{'s' if v['cores'] > 1 else ''} of {v['processor']}, Keras {versions['keras']} on "
+        f"{v['cores']} core{several} of {v['processor']}, Keras {versions['keras']} on "
         f"{versions['backend']} {versions.get(versions['backend'], '')}".rstrip()
     )
 
