@@ -17,6 +17,7 @@ import math
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,6 @@ SCALE = 10_000  # probabilities are kept as whole numbers of this
 HARD = 0.5  # share that is kept
 NEIGHBOURS = 5
 TEACHER: dict[str, Any] = {"folds": 5, "epochs": 20, "seed": 0}
-POSITIVE = {"fracatlas": "fractured", "bone": "fractured", "chest": "pneumonia"}
 
 
 def pools(cut: Split, path: Path, folder: Path) -> dict[str, sr.ImageDataset]:
@@ -55,12 +55,12 @@ def pools(cut: Split, path: Path, folder: Path) -> dict[str, sr.ImageDataset]:
     kept_rows = folder / f"{path.stem}_kept.npz"
     if not kept_rows.exists():
         teacher = sr.CrossFittedTeacher(**TEACHER)
-        judged = functools.partial(
-            sr.filter_samples, drawn, cut.train, teacher=teacher, copies=False, k=NEIGHBOURS
+        report = sr.filter_samples(
+            drawn, cut.train, teacher=teacher, copies=False, hardest=HARD, k=NEIGHBOURS
         )
-        kept, hard = judged(), judged(hardest=HARD)
         folder.mkdir(parents=True, exist_ok=True)
-        np.savez(kept_rows, kept=kept.kept, hard=hard.kept, told=str(kept))
+        kept = report.kept | report.reasons["easy"]  # easy ones were good enough for all else
+        np.savez(kept_rows, kept=kept, hard=report.kept, told=str(report))
     with np.load(kept_rows, allow_pickle=False) as file:
         kept, hard, told = file["kept"], file["hard"], str(file["told"])
     print(f"  {told}", flush=True)
@@ -77,13 +77,7 @@ def runs_of(classifier: str, size: int | None) -> list[Run]:
     if classifier == "deck":
         return found
     short = [
-        Run(
-            tuple(arm for arm in run.arms if arm.name in SHORT),
-            run.pool,
-            run.filtered,
-            run.augmentation,
-        )
-        for run in found
+        replace(run, arms=tuple(arm for arm in run.arms if arm.name in SHORT)) for run in found
     ]
     return [run for run in short if run.arms]
 
