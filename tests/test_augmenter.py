@@ -37,7 +37,7 @@ def fitted() -> sr.SyntheticAugmenter:
 
 def test_init_only_stores() -> None:
     augmenter = sr.SyntheticAugmenter()
-    assert augmenter.generator is sr.DCGAN
+    assert augmenter.generator is sr.R3GAN
     assert not [name for name in vars(augmenter) if name.endswith("_")]
     with pytest.raises(RuntimeError, match="Call fit"):
         augmenter.sample(3)

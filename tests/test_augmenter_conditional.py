@@ -6,11 +6,12 @@ import functools
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
 import synthray as sr
-from synthray.augmenter.parts import is_conditional
+from synthray.augmenter.parts import epochs_of, is_conditional, parts_of, sizes_of
 from toys import assert_equal_weights, bars
 
 tiny = functools.partial(sr.R3GAN, width=0.125, latent_dim=4, label_images=0)
@@ -105,3 +106,32 @@ def test_a_fingerprint_knows_it() -> None:
     one, each = make().fingerprint((8, 8, 1)), make(conditional=False).fingerprint((8, 8, 1))
     assert one != each
     assert one == make().fingerprint((8, 8, 1))
+
+
+def test_classes_are_shown_equally_often() -> None:
+    data = bars(20, size=8)
+    few = data.select(np.flatnonzero((data.labels == 0) | (np.arange(20) < 4)))  # 10 and 2
+    [part] = parts_of(few, True).values()
+    assert part.class_counts == {"upright": 10, "lying": 10}
+    assert len(np.unique(part.images[part.labels == 1], axis=0)) == 2
+    assert sizes_of(few.class_counts, True) == {"all classes": 20}
+    assert sizes_of(few.class_counts, False) == {"upright": 10, "lying": 2}
+
+
+def test_epochs_show_so_many_images() -> None:
+    assert epochs_of("auto", 1000) == 70
+    assert epochs_of("auto", 999) == 71
+    assert epochs_of(3, 999) == 3
+    for wrong in (0, 1.5, "many"):
+        with pytest.raises(ValueError, match='epochs must be an integer from 1, or "auto"'):
+            epochs_of(wrong, 10)
+
+
+@pytest.mark.parametrize("conditional", [True, False])
+def test_planned_steps_are_those_taken(conditional: bool) -> None:
+    steps: list[int] = []
+    count = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: steps.append(1))
+    augmenter = make(conditional=conditional, epochs=2, batch_size=4)
+    data = bars(14, size=8).select(np.arange(13))  # 7 and 6
+    augmenter.fit(data, verbose=0, callbacks=lambda name: [count])
+    assert len(steps) == augmenter.planned_steps(data.class_counts)

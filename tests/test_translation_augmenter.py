@@ -151,3 +151,8 @@ def test_a_comparison_can_time_it(data: sr.ImageDataset, monkeypatch: pytest.Mon
     a_step, an_image = cost._time_generator(cell)
     assert a_step > 0
     assert an_image > 0
+
+
+def test_planned_steps_pass_over_the_larger_class() -> None:
+    augmenter = sr.TranslationAugmenter(epochs=3, batch_size=4)
+    assert augmenter.planned_steps({"a": 10, "b": 4}) == 9

@@ -19,6 +19,8 @@ from synthray.comparison.metrics import Scores
 from synthray.comparison.phases import Phase
 from synthray.comparison.result import ArmRun, ComparisonResult
 from synthray.comparison.runner import run_comparison
+from synthray.comparison.single import train_classifier
+from synthray.comparison.tuning import TuningReport, tune
 from synthray.comparison.verdicts import Difference, Interval, Statistics
 from synthray.datasets.image_dataset import ImageDataset, SkippedFile
 from synthray.datasets.image_folder import load_image_folder
@@ -63,6 +65,7 @@ __all__ = [
     "SyntheticAugmenter",
     "TrainingGuard",
     "TranslationAugmenter",
+    "TuningReport",
     "__version__",
     "audit_leakage",
     "classic_augmentation",
@@ -74,4 +77,6 @@ __all__ = [
     "make_phantoms",
     "random_features",
     "run_comparison",
+    "train_classifier",
+    "tune",
 ]

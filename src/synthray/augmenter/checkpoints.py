@@ -149,7 +149,10 @@ class _WriteCheckpoint(keras.callbacks.Callback):
 
 
 def steps_to_go(
-    states: Mapping[str, State], counts: Mapping[str, int], epochs: int, batch_size: int
+    states: Mapping[str, State],
+    counts: Mapping[str, int],
+    epochs: Mapping[str, int],
+    batch_size: int,
 ) -> int:
     """Return the training steps that all generators still need.
 
@@ -157,13 +160,13 @@ def steps_to_go(
         ValueError: If one has been trained for more epochs than asked for.
     """
     for name, (_, _, done) in states.items():
-        if done > epochs:
+        if done > epochs[name]:
             raise ValueError(
                 f"The workdir holds a generator of {name!r} trained for {done} epochs, more "
-                f"than the {epochs} asked for. Raise epochs, or use another workdir."
+                f"than the {epochs[name]} asked for. Raise epochs, or use another workdir."
             )
     steps = {name: -(-count // batch_size) for name, count in counts.items()}
-    return sum((epochs - done) * steps[name] for name, (_, _, done) in states.items())
+    return sum((epochs[name] - done) * steps[name] for name, (_, _, done) in states.items())
 
 
 def fitted_attributes(augmenter: Any) -> list[str]:

@@ -13,16 +13,43 @@ from synthray.datasets.image_dataset import ImageDataset
 from synthray.generators.gan import GAN
 
 Conditional = bool | Literal["auto"]
+Epochs = int | Literal["auto"]
 
 ALL_CLASSES = "all classes"
 FEW = 1000  # images of the smallest class, below which "auto" trains one model for all
+IMAGES_SEEN = 70_000  # by a generator with epochs="auto"
 
 
 def parts_of(data: ImageDataset, conditional: bool) -> dict[str, ImageDataset]:
-    """Return the images of each generator, by the name that its folder and callbacks get."""
+    """Return the images of each generator, by the name that its folder and callbacks get.
+
+    One model of all classes sees each equally often: images of rarer classes are repeated.
+    """
     if not conditional:
         return data.by_class()
-    return {ALL_CLASSES: data.select(np.argsort(data.labels, kind="stable"))}
+    rows = [np.flatnonzero(data.labels == label) for label in range(data.num_classes)]
+    most = max(map(len, rows))
+    return {ALL_CLASSES: data.select(np.concatenate([np.resize(part, most) for part in rows]))}
+
+
+def sizes_of(counts: Mapping[str, int], conditional: bool) -> dict[str, int]:
+    """Return how many images an epoch of each generator passes over."""
+    if not conditional:
+        return dict(counts)
+    return {ALL_CLASSES: len(counts) * max(counts.values())}
+
+
+def epochs_of(asked: Epochs, images: int) -> int:
+    """Return the epochs of a generator that learns from so many images.
+
+    Raises:
+        ValueError: If `asked` is neither `"auto"` nor an integer from 1.
+    """
+    if asked == "auto":
+        return -(-IMAGES_SEEN // images)
+    if not isinstance(asked, int) or asked < 1:
+        raise ValueError(f'epochs must be an integer from 1, or "auto", got {asked!r}.')
+    return asked
 
 
 def is_conditional(asked: Conditional, make: Callable[..., GAN], counts: Mapping[str, int]) -> bool:

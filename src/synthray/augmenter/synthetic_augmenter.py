@@ -6,26 +6,28 @@ import copy
 import warnings
 from collections.abc import Callable, Mapping
 from os import PathLike
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from numpy.typing import ArrayLike
 
 from synthray._seeds import resolve_seed
-from synthray._value_range import ValueRange
 from synthray.augmenter import folders, mixing, parts, resampling
 from synthray.augmenter.checkpoints import fingerprint_of, fitted_attributes
-from synthray.augmenter.drawing import Drawing
 from synthray.augmenter.filtering import Filter
 from synthray.augmenter.training import train
+from synthray.augmenter.using import Using
 from synthray.datasets.image_dataset import ImageDataset
-from synthray.generators.dcgan import DCGAN
 from synthray.generators.gan import GAN
+from synthray.generators.r3gan import R3GAN
+
+if TYPE_CHECKING:
+    from synthray.comparison.tuning import TuningReport
 
 SamplingStrategy = Literal["auto", "minority"] | float | Mapping[Any, int]
 
 
-class SyntheticAugmenter(Drawing):
-    """Trains one generator a class of an image set, and adds their images to training data.
+class SyntheticAugmenter(Using):
+    """Trains generators on the classes of an image set, and adds their images to training data.
 
     Follows two conventions: imbalanced-learn (`fit`, `fit_resample`, `sampling_strategy`, fitted
     attributes end in `_`) and SDV (`fit`, `sample`, `save`, `load`). Fit it on training images
@@ -33,18 +35,19 @@ class SyntheticAugmenter(Drawing):
 
     Args:
         generator: Makes an untrained generator: called with `image_shape=` and `seed=`, returns a
-            `GAN`, compiled or not. A class such as `DCGAN`, or
-            `functools.partial(sr.DCGAN, width=0.5)`.
+            `GAN`, compiled or not. A class such as `R3GAN` or `DCGAN`, or
+            `functools.partial(sr.R3GAN, width=0.5)`.
         sampling_strategy: What `fit_resample` adds, in imbalanced-learn's terms: `"auto"` fills
             every class up to the largest, `"minority"` only the smallest, a float sets the ratio
             of smallest to largest (two classes), a dict gives the wanted number of images a class
             (real and synthetic together), by class name or label.
-        epochs: Passes of each generator over the images of its class.
+        epochs: Passes of each generator over its images; `"auto"` for as many as show it 70,000:
+            at 64x64 pixels some 12 minutes of one CPU core for an `R3GAN`.
         batch_size: Images a training step.
         random_state: Seed of everything: weights, order, latents. `None` for others each time.
-        conditional: Whether one class-conditional model learns all classes, rather than one model
-            each; the generator must take `num_classes=`, as `R3GAN` does. `"auto"` does so where
-            it can and the smallest class has fewer than 1,000 images.
+        conditional: Whether one class-conditional model learns all classes, each shown equally
+            often, rather than one model each; the generator must take `num_classes=`, as `R3GAN`
+            does. `"auto"` does so where it can and the smallest class has fewer than 1,000 images.
         filter: Called with drawn images and the training images, two `ImageDataset`s, returns those
             to keep: [`filter_samples`][synthray.filter_samples], a `functools.partial` of it, or a
             function of yours that returns an `ImageDataset`. Others are drawn in place of those
@@ -72,13 +75,13 @@ class SyntheticAugmenter(Drawing):
 
     def __init__(
         self,
-        generator: Callable[..., GAN] = DCGAN,
+        generator: Callable[..., GAN] = R3GAN,
         *,
         sampling_strategy: SamplingStrategy = "auto",
-        epochs: int = 100,
+        epochs: parts.Epochs = "auto",
         batch_size: int = 32,
         random_state: int | None = None,
-        conditional: parts.Conditional = False,
+        conditional: parts.Conditional = "auto",
         filter: Filter | None = None,
     ) -> None:
         self.generator = generator
@@ -98,7 +101,7 @@ class SyntheticAugmenter(Drawing):
         callbacks: Callable[[str], list[Any]] | None = None,
         verbose: Any = "auto",
     ) -> Self:
-        """Train one generator a class.
+        """Train one generator a class, or one for all.
 
         Args:
             X: An `ImageDataset`, or images `(n, h, w)` or `(n, h, w, c)`: integers of 0 to 255, or
@@ -133,7 +136,7 @@ class SyntheticAugmenter(Drawing):
             self,
             generators,
             of_part,
-            sizes={name: len(part) for name, part in of_part.items()},
+            sizes=parts.sizes_of(data.class_counts, shared),
             what=f"Training {len(of_part)} generators, {{steps}} of {self.batch_size} images",
             workdir=workdir,
             callbacks=callbacks,
@@ -185,56 +188,6 @@ class SyntheticAugmenter(Drawing):
             keep_real=True,
         )
 
-    def augment(
-        self,
-        dataset: Any,
-        *,
-        ratio: float = 1.0,
-        value_range: tuple[float, float] | None = None,
-        seed: int | None = None,
-    ) -> Any:
-        """Mix drawn images into a training set and return the same kind of thing.
-
-        The images are drawn once, in the shares that the classes had in training, and held as they
-        are handed out. They take the user's scale, type, channels and label encoding. Batches keep
-        their size, so an epoch has `1 + ratio` times as many.
-
-        Args:
-            dataset: `(x, y)` arrays, an `ImageDataset`, a `tf.data.Dataset` (batched or not) or a
-                `PyDataset` of `(images, labels)`.
-            ratio: Drawn images for each real one.
-            value_range: Values of black and white, where floats leave them open. By default (0, 1),
-                (-1, 1) or (0, 255), whichever fits the first batch.
-            seed: Seed of drawing and order; by default `random_state`.
-
-        Raises:
-            ValueError: If sizes, classes or batches do not fit; the message says what to do.
-            TypeError: If it is another kind of thing.
-        """
-        return self._use(dataset, ratio, value_range, seed, True)
-
-    def pretrain_dataset(
-        self,
-        like: Any = None,
-        *,
-        ratio: float = 1.0,
-        value_range: tuple[float, float] | None = None,
-        seed: int | None = None,
-    ) -> Any:
-        """Return drawn images alone, for a warm start: train on them first, then on real ones.
-
-        Args:
-            like: The real training set, as for `augment`: the same kind of thing comes back. By
-                default an `ImageDataset`.
-            ratio: Drawn images for each real one; without `like`, for each one in training.
-            value_range: As for `augment`.
-            seed: As for `augment`.
-        """
-        if like is None:
-            seed = self.random_state if seed is None else seed
-            return self.sample(round(ratio * sum(self._fitted().n_train_.values())), seed=seed)
-        return self._use(like, ratio, value_range, seed, False)
-
     def save(self, folder: str | PathLike[str]) -> None:
         """Write a folder: one `.keras` file a class, and a manifest with their hashes.
 
@@ -264,7 +217,7 @@ class SyntheticAugmenter(Drawing):
                 stacklevel=2,
             )
         types = {type(gan) for gan in generators.values()}
-        augmenter = cls(types.pop() if len(types) == 1 else DCGAN, **manifest["settings"])
+        augmenter = cls(types.pop() if len(types) == 1 else R3GAN, **manifest["settings"])
         augmenter.filter = filter
         augmenter.class_names_ = tuple(manifest["class_names"])
         augmenter.classes_ = list(manifest["classes"])
@@ -297,6 +250,43 @@ class SyntheticAugmenter(Drawing):
         other.random_state = random_state
         return other
 
+    def planned_steps(self, counts: Mapping[str, int]) -> int:
+        """Return the training steps of all generators that `fit` takes.
+
+        Args:
+            counts: Training images a class, by name.
+
+        Examples:
+            >>> import synthray as sr
+            >>> sr.SyntheticAugmenter(sr.DCGAN, epochs=3).planned_steps({"a": 64, "b": 40})
+            12
+        """
+        shared = parts.is_conditional(self.conditional, self.generator, counts)
+        return sum(
+            parts.epochs_of(self.epochs, size) * -(-size // self.batch_size)
+            for size in parts.sizes_of(counts, shared).values()
+        )
+
+    def tune(
+        self, X: ImageDataset | ArrayLike, y: ArrayLike | None = None, **settings: Any
+    ) -> TuningReport:
+        """Find out whether drawn images help a classifier here, and in which way.
+
+        Judged inside the training images, by grouped folds; test images have no part in it. The
+        augmenter itself is left as it is. See [`tune`][synthray.tune] for what is compared and
+        when drawn images count as proven to help; otherwise the advice is to use none.
+
+        Args:
+            X: As in `fit`.
+            y: As in `fit`.
+            **settings: Of [`tune`][synthray.tune], such as `folds`, `epochs`, `classifier`,
+                `workdir`.
+        """
+        from synthray.comparison.tuning import tune  # it builds on this, not this on it
+
+        data, _ = resampling.as_dataset(X, y)
+        return tune(self, data, **settings)
+
     def fingerprint(self, image_shape: tuple[int, int, int] | None = None) -> str:
         """Return the SHA-256 of what determines the images it will draw.
 
@@ -323,28 +313,3 @@ class SyntheticAugmenter(Drawing):
             False
         """
         return fingerprint_of(self, image_shape)
-
-    def _use(
-        self,
-        dataset: Any,
-        ratio: float,
-        value_range: ValueRange | None,
-        seed: int | None,
-        keep_real: bool,
-    ) -> Any:
-        self._fitted()
-        if not 0 <= ratio < float("inf"):
-            raise ValueError(f"ratio must be 0 or more, got {ratio}.")
-        seed = resolve_seed(self.random_state if seed is None else seed)
-
-        def draw(n_real: int, class_names: Any) -> ImageDataset:
-            if class_names is not None and tuple(class_names) != self.class_names_:
-                raise ValueError(
-                    f"The data set has classes {list(class_names)}, but the augmenter was fitted "
-                    f"on {list(self.class_names_)}. Fit it on the same classes in the same order."
-                )
-            return self.sample(round(n_real * ratio), seed=seed)
-
-        return mixing.use(
-            dataset, draw, self.classes_, value_range=value_range, seed=seed, keep_real=keep_real
-        )

@@ -7,6 +7,7 @@ from os import PathLike
 from typing import Any, Protocol
 
 from synthray.augmenter.checkpoints import Checkpoint, steps_to_go
+from synthray.augmenter.parts import Epochs, epochs_of
 from synthray.augmenter.progress import CostEstimate
 from synthray.datasets.image_dataset import ImageDataset
 
@@ -16,7 +17,7 @@ Histories = dict[str, dict[str, list[float]]]
 class Settings(Protocol):
     """What an augmenter says of the training of its generators."""
 
-    epochs: int
+    epochs: Epochs
     batch_size: int
     random_state: int | None
 
@@ -50,7 +51,8 @@ def train(
     Raises:
         ValueError: If `workdir` holds models of other images or settings.
     """
-    epochs, batch_size = settings.epochs, settings.batch_size
+    batch_size = settings.batch_size
+    epochs = {name: epochs_of(settings.epochs, size) for name, size in sizes.items()}
     checkpoints = {
         name: Checkpoint(workdir, name, part, batch_size, settings.random_state, models[name])
         for name, part in parts.items()
@@ -63,12 +65,12 @@ def train(
     for name, part in parts.items():
         restored, history, done = states.pop(name)
         model = models[name] if restored is None else restored
-        if done < epochs:
+        if done < epochs[name]:
             given = [] if callbacks is None else callbacks(name)
             fitted = model.fit(
                 part,
                 batch_size=batch_size,
-                epochs=epochs,
+                epochs=epochs[name],
                 initial_epoch=done,
                 callbacks=[estimate, *checkpoints[name].callbacks(history, given)],
                 verbose=verbose,

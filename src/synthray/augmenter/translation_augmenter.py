@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from synthray._seeds import resolve_seed, spawn_seeds
-from synthray.augmenter import resampling
+from synthray.augmenter import parts, resampling
 from synthray.augmenter.synthetic_augmenter import SyntheticAugmenter
 from synthray.augmenter.training import train
 from synthray.datasets.image_dataset import ImageDataset
@@ -29,8 +29,8 @@ class TranslationAugmenter(SyntheticAugmenter):
         generator: Makes an untrained model: called with `image_shape=` and `seed=`, returns a
             `CycleGAN`, compiled or not.
         batch_size: Images of each class a training step.
-        **arguments: `sampling_strategy`, `epochs` and `random_state`, as for `SyntheticAugmenter`;
-            an epoch passes once over the larger class.
+        epochs: Passes over the larger class.
+        **arguments: `sampling_strategy` and `random_state`, as for `SyntheticAugmenter`.
 
     Attributes:
         sources_: The training images, with their groups. Not part of a saved folder.
@@ -50,6 +50,7 @@ class TranslationAugmenter(SyntheticAugmenter):
         generator: Callable[..., CycleGAN] = CycleGAN,
         *,
         batch_size: int = 4,
+        epochs: parts.Epochs = 100,
         **arguments: Any,
     ) -> None:
         if arguments.get("filter") is not None:
@@ -57,9 +58,11 @@ class TranslationAugmenter(SyntheticAugmenter):
                 "A translated image has to resemble its source, so TranslationAugmenter takes no "
                 "filter. Filter what it draws: filter_samples(drawn, train, copies=False)."
             )
-        if arguments.get("conditional"):
+        if arguments.pop("conditional", False):
             raise ValueError("TranslationAugmenter trains one model on both classes in any case.")
-        super().__init__(generator, batch_size=batch_size, **arguments)
+        super().__init__(
+            generator, batch_size=batch_size, epochs=epochs, conditional=False, **arguments
+        )
 
     def fit(
         self,
@@ -116,6 +119,11 @@ class TranslationAugmenter(SyntheticAugmenter):
         self.sources_ = data
         return self
 
+    def planned_steps(self, counts: Mapping[str, int]) -> int:
+        """Return the training steps that `fit` takes, as for `SyntheticAugmenter`."""
+        larger = max(counts.values())
+        return parts.epochs_of(self.epochs, larger) * -(-larger // self.batch_size)
+
     def use_sources(self, data: ImageDataset) -> Self:
         """Set the real images to translate, after `load`: a saved folder holds none.
 
@@ -144,16 +152,16 @@ class TranslationAugmenter(SyntheticAugmenter):
             A data set in class order whose `synthetic` is all true, with the groups and names of
             the sources.
         """
-        parts = [
+        drawn = [
             self._model().translate(self.sources_.select(rows), batch_size=batch_size)
             for _, rows in self._choose(n, seed)
         ]
         return ImageDataset.from_arrays(
-            np.concatenate([part.images for part in parts]),
-            np.concatenate([part.labels for part in parts]),
+            np.concatenate([part.images for part in drawn]),
+            np.concatenate([part.labels for part in drawn]),
             class_names=self.class_names_,
-            groups=np.concatenate([part.groups for part in parts]),
-            names=None if parts[0].names is None else np.concatenate([p.names for p in parts]),
+            groups=np.concatenate([part.groups for part in drawn]),
+            names=None if drawn[0].names is None else np.concatenate([p.names for p in drawn]),
             synthetic=True,
             provenance={
                 "source": "synthray.TranslationAugmenter",

@@ -60,6 +60,11 @@ class Arm:
         return any(phase.uses_synthetic for phase in self)
 
     @property
+    def shows_synthetic(self) -> bool:
+        """Whether it trains on drawn images themselves: controls count them, and show real ones."""
+        return any(phase.shows_synthetic for phase in self)
+
+    @property
     def needs_teachers(self) -> bool:
         """Whether some of its images are labelled by an ensemble."""
         return any(phase.labels == "teachers" for phase in self)

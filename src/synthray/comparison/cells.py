@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
@@ -13,56 +13,17 @@ from numpy.typing import NDArray
 
 from synthray._fingerprint import augmentation_digest, digest, model_digest
 from synthray.comparison import synthetic as drawn_images
-from synthray.comparison.arms import Arm, Budget
-from synthray.comparison.augmentation import BatchAugmentation
-from synthray.comparison.fit import Bench, ClassWeight
+from synthray.comparison.arms import Arm
+from synthray.comparison.fit import Bench
 from synthray.comparison.metrics import score
-from synthray.comparison.models import ClassifierFactory
 from synthray.comparison.phases import Phase
 from synthray.comparison.pictures import examples
+from synthray.comparison.recipe import Recipe
 from synthray.comparison.result import ArmRun
-from synthray.comparison.store import RunStore
 from synthray.comparison.teachers import TEACHER, with_soft_labels
 from synthray.datasets.image_dataset import ImageDataset
 
 _log = logging.getLogger("synthray")
-
-
-@dataclass(frozen=True, eq=False)
-class Recipe:
-    """What all cells of a comparison share; as in `run_comparison`.
-
-    Attributes:
-        arms: The arms.
-        factory: Makes the classifiers.
-        augment: What augmented phases apply.
-        augmenter: Draws images, or images drawn already, or `None`.
-        n_synthetic: How many to draw.
-        epochs: Passes over the training images.
-        batch_size: Images a step.
-        budget: What is equal.
-        class_weight: Weights of classes.
-        positive: Label of the positive class.
-        teachers: How many classifiers label images together, where an arm asks for that.
-        callbacks: Makes the user's callbacks.
-        store: Where finished fits are kept, or `None`.
-        versions: Versions of what computes.
-    """
-
-    arms: tuple[Arm, ...]
-    factory: ClassifierFactory
-    augment: BatchAugmentation
-    augmenter: Any
-    n_synthetic: int | Mapping[Any, int] | None
-    epochs: int
-    batch_size: int
-    budget: Budget
-    class_weight: ClassWeight
-    positive: int
-    teachers: int
-    callbacks: Callable[[str, int], list[Any]] | None
-    store: RunStore | None
-    versions: Mapping[str, str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,17 +84,7 @@ class Cell:
     def compute(self, arms: list[Arm], *, shown: list[Any], verbose: Any) -> CellResult:
         """Draw what these arms need, train and judge them; keep each fit as it ends."""
         recipe, store = self.recipe, self.recipe.store
-        drawn = None
-        if recipe.augmenter is not None and any(arm.uses_synthetic for arm in arms):
-            drawn = self._draw(2 if verbose == 2 else 0, shown[0] if shown else None)
-        bench = with_soft_labels(
-            self.bench(arms, drawn),
-            arms,
-            recipe.teachers,
-            self.seed,
-            callbacks=shown,
-            verbose=2 if verbose == 2 else 0,
-        )
+        bench, drawn = self.prepared(arms, shown=shown, verbose=verbose)
         runs = []
         for arm in arms:
             given = [] if recipe.callbacks is None else recipe.callbacks(arm.name, self.seed)
@@ -153,6 +104,24 @@ class Cell:
             )
             runs.append(run)
         return CellResult(tuple(runs), None if drawn is None else describe(drawn), _shown(drawn))
+
+    def prepared(
+        self, arms: list[Arm], *, shown: list[Any], verbose: Any
+    ) -> tuple[Bench, ImageDataset | None]:
+        """Return what fits these arms, all their images drawn and labelled, and the drawn ones."""
+        recipe = self.recipe
+        drawn = None
+        if recipe.augmenter is not None and any(arm.uses_synthetic for arm in arms):
+            drawn = self._draw(2 if verbose == 2 else 0, shown[0] if shown else None)
+        bench = with_soft_labels(
+            self.bench(arms, drawn),
+            arms,
+            recipe.teachers,
+            self.seed,
+            callbacks=shown,
+            verbose=2 if verbose == 2 else 0,
+        )
+        return bench, drawn
 
     def drawn_examples(self) -> CellResult:
         """Return what is shown of images that were drawn in an earlier run, and no fits."""
@@ -215,11 +184,12 @@ class Cell:
         augmenter = self.recipe.augmenter
         if augmenter is None or isinstance(augmenter, ImageDataset):
             return 0
-        told = all(hasattr(augmenter, name) for name in ("epochs", "batch_size", "generator"))
+        told = all(
+            hasattr(augmenter, name) for name in ("planned_steps", "batch_size", "generator")
+        )
         if drawn_images.is_fitted(augmenter) or not told:
             return 0
-        counts = self.train.class_counts.values()
-        return int(augmenter.epochs * sum(-(-n // augmenter.batch_size) for n in counts))
+        return int(augmenter.planned_steps(self.train.class_counts))
 
     @cached_property
     def _drawn_key(self) -> str:

@@ -105,6 +105,11 @@ class Phase:
         return callable(self.source) or self.needs_synthetic
 
     @property
+    def shows_synthetic(self) -> bool:
+        """Whether it trains on drawn images themselves; a function is taken to."""
+        return callable(self.source) or self.source in ("synthetic", "mixed")
+
+    @property
     def manner(self) -> tuple[Any, ...]:
         """How the phase trains, apart from what on: phases in a row that share it are one fit."""
         return self.rate, self.apart, self.labels

@@ -4,32 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import platform
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from importlib.metadata import version
 from os import PathLike
-from typing import Any, get_args
+from typing import Any
 
-import keras
-
-from synthray._backend import steps_at_once
-from synthray._version import __version__
 from synthray.classifiers.fracture_classifier import FractureClassifier
 from synthray.comparison import execution
 from synthray.comparison import protocol as protocols
-from synthray.comparison import synthetic as drawn_images
-from synthray.comparison.arms import ARMS, Arm, Budget, resolve_arms
-from synthray.comparison.augmentation import BatchAugmentation, classic_augmentation
-from synthray.comparison.cells import Cell, CellResult, Recipe, describe
-from synthray.comparison.checks import check_data, check_validation, checked_seeds, positive_label
-from synthray.comparison.fit import ClassWeight, image_weights
-from synthray.comparison.models import ClassifierFactory
+from synthray.comparison.arms import ARMS, Arm, Budget
+from synthray.comparison.cells import Cell, CellResult, describe
+from synthray.comparison.checks import check_data, check_validation, checked_seeds
+from synthray.comparison.fit import ClassWeight
 from synthray.comparison.pictures import Pictures, examples
 from synthray.comparison.protocol import Audit, Judging, Protocol
+from synthray.comparison.recipe import Recipe, make_recipe
 from synthray.comparison.result import ArmRun, ComparisonResult
-from synthray.comparison.store import RunStore
 from synthray.datasets.image_dataset import ImageDataset
 
 _log = logging.getLogger("synthray")
@@ -146,42 +137,28 @@ def run_comparison(
         (2,)
     """
     k = protocols.check_protocol(test, folds, protocol, audit)
-    chosen, seeds = resolve_arms(arms), checked_seeds(seeds)
-    if epochs < 1 or batch_size < 1:
-        raise ValueError(f"epochs and batch_size must be 1 or more, got {epochs}, {batch_size}.")
-    if teachers < 1:
-        raise ValueError(f"teachers must be 1 or more, got {teachers}.")
-    if budget not in get_args(Budget):
-        raise ValueError(f"budget must be one of {get_args(Budget)}, got {budget!r}.")
+    seeds = checked_seeds(seeds)
     check_data(data, data if test is None else test)
     check_validation(validation, data, with_folds=k is not None)
-    positive = positive_label(positive_class, data.class_names)
-    if class_weight is not None:
-        image_weights(data.labels, data.num_classes, class_weight)
-    drawn_images.check_augmenter(augmenter, chosen, data, n_synthetic, with_folds=k is not None)
     execution.check_executor(executor)
-    transform = classic_augmentation() if augmentation is None else augmentation
-    recipe = Recipe(
-        arms=tuple(chosen),
-        factory=ClassifierFactory(
-            classifier,
-            data,
-            steps_per_execution=steps_at_once(),
-            soft_labels=any(arm.needs_teachers for arm in chosen),
-        ),
-        augment=BatchAugmentation(transform, batch_size=batch_size),
+    recipe = make_recipe(
+        data,
+        arms,
         augmenter=augmenter,
-        n_synthetic=n_synthetic,
+        classifier=classifier,
         epochs=epochs,
         batch_size=batch_size,
         budget=budget,
+        augmentation=augmentation,
         class_weight=class_weight,
-        positive=positive,
+        n_synthetic=n_synthetic,
+        positive_class=positive_class,
         teachers=teachers,
         callbacks=callbacks,
-        store=None if workdir is None else RunStore(workdir),
-        versions=_versions(),
+        workdir=workdir,
+        with_folds=k is not None,
     )
+    chosen = recipe.arms
     recipe.factory(seeds[0])  # a mistake in it shows before anything long begins
 
     def say(text: str) -> None:
@@ -209,7 +186,7 @@ def run_comparison(
         names=judging.images.names,
         groups=judging.groups,
         class_names=data.class_names,
-        positive_class=None if data.num_classes > 2 else data.class_names[positive],
+        positive_class=None if data.num_classes > 2 else data.class_names[recipe.positive],
         leak=judging.leak,
         settings={
             "protocol": protocol,
@@ -314,13 +291,3 @@ def _warn_diverged(run: ArmRun) -> None:
             UserWarning,
             stacklevel=4,
         )
-
-
-def _versions() -> dict[str, str]:
-    backend = keras.backend.backend()
-    return {
-        "synthray": __version__,
-        "python": platform.python_version(),
-        "backend": backend,
-        **{name: version(name) for name in ("keras", backend, "numpy", "scikit-learn")},
-    }
