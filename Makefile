@@ -47,7 +47,7 @@ types: $(INSTALLED_DEV) ## Check types
 	$(BIN)/mypy
 
 unit: $(INSTALLED_DEV) ## Run the tests, the docs' code and the docstring examples; measure coverage
-	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term
+	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --durations=15 --cov --cov-report=term
 
 docs: $(INSTALLED_DEV) ## Build the documentation into site/; warnings are errors
 	$(BIN)/mkdocs build --strict --quiet

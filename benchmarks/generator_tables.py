@@ -200,6 +200,24 @@ def sweep(folder: Path) -> str:
     return "\n".join([*rows, "", note])
 
 
+def alternating(path: Path) -> str:
+    """Return the table of one pass for both networks against updates in turns."""
+    if not path.exists():
+        return "Not measured yet."
+    values = json.loads(path.read_text(encoding="utf-8"))["values"]
+    rows = ["| updates | seed | minutes | KID | coverage | recall |", "|---|---|---|---|---|---|"]
+    for run in sorted(values["runs"], key=lambda run: (run["form"], run["seed"])):
+        drawn = run["drawn"]
+        kid = f"{drawn['kid']:.3f} [{drawn['kid_low']:.3f}, {drawn['kid_high']:.3f}]"
+        cells = [run["form"], str(run["seed"]), f"{run['minutes']:.1f}", kid]
+        cells += [f"{drawn['coverage']:.2f}", f"{drawn['recall']:.2f}"]
+        rows.append(f"| {' | '.join(cells)} |")
+    seen = values["runs"][0]["images_seen"]
+    return "\n".join(
+        [*rows, "", f"{seen:,} images seen by each; minutes of one core, of the training alone."]
+    )
+
+
 def sampling(paths: list[Path]) -> str:
     """Return one line a generator: the rate of drawing as a share of that of `predict`."""
     lines = []

@@ -221,6 +221,7 @@ def mean(runs: list[dict[str, Any]], score: str, scale: float, digits: int) -> s
 TABLES: dict[str, Callable[[], str]] = {
     "few": functools.partial(generator_tables.few, RESULTS / "generators"),
     "sweep": functools.partial(generator_tables.sweep, RESULTS / "sweep"),
+    "alternating": functools.partial(generator_tables.alternating, RESULTS / "alternating.json"),
     "sampling": lambda: generator_tables.sampling(sorted(RESULTS.glob("sampling_*.json"))),
     "generators_briefly": functools.partial(generator_tables.briefly, RESULTS / "generators"),
     "generators": functools.partial(generator_tables.generators, RESULTS / "generators"),

@@ -122,7 +122,8 @@ def test_epochs_show_so_many_images() -> None:
     assert epochs_of("auto", 1000) == 70
     assert epochs_of("auto", 999) == 71
     assert epochs_of(3, 999) == 3
-    for wrong in (0, 1.5, "many"):
+    mistakes: tuple[Any, ...] = (0, 1.5, "many")
+    for wrong in mistakes:
         with pytest.raises(ValueError, match='epochs must be an integer from 1, or "auto"'):
             epochs_of(wrong, 10)
 

@@ -64,19 +64,9 @@ class Oracle:
 
 
 def advice(signal: float, **settings: Any) -> sr.TuningReport:
-    return sr.tune(
-        Oracle(signal),
-        faint(400, seed=1),
-        **{
-            "arms": WAYS,
-            "classifier": linear,
-            "epochs": 12,
-            "seeds": (0, 1),
-            "audit": "off",
-            "verbose": 0,
-        }
-        | settings,
-    )
+    usual: dict[str, Any] = {"arms": WAYS, "classifier": linear, "epochs": 12, "seeds": (0, 1)}
+    quiet: dict[str, Any] = {"audit": "off", "verbose": 0}
+    return sr.tune(Oracle(signal), faint(400, seed=1), **(usual | quiet | settings))
 
 
 def auc(model: keras.Model, data: sr.ImageDataset) -> float:

@@ -31,7 +31,10 @@ from synthray.comparison.statistics import compare_arms
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "study"
 BASELINE = "best-classic"
-NOT_CHOSEN = ("synthetic-only", "real-warm-start", "soft-real")
+NOT_CHOSEN = (
+    *("synthetic-only", "real-warm-start", "soft-real"),
+    *("truth-1", "truth-4", "truth-warm-start"),
+)
 METRICS = ("auc", "balanced_accuracy")
 Floats = NDArray[np.float32]
 
@@ -87,7 +90,31 @@ class Cells:
             chosen[name] = [
                 before[fold] if arm == BASELINE else arm for fold, arm in enumerate(best)
             ]
+        chosen["off-unless-proven"] = self._proven(with_drawn, chosen[BASELINE])
         return chosen
+
+    def _proven(self, with_drawn: list[str], without: list[str]) -> list[str]:
+        """Choose by fold the best arm with drawn images where validation images prove it."""
+        found = []
+        for fold, values in enumerate(self.values):
+            pooled = {
+                arm: np.stack(
+                    [self.probabilities(fit, "validation") for fit in self.fits[arm][fold]]
+                )
+                for arm in (BASELINE, *with_drawn)
+            }
+            compared = compare_arms(
+                pooled,
+                np.asarray(values["validation_labels"]),
+                baseline=BASELINE,
+                metric="auc",
+                positive_class=self.positive,
+            ).differences
+            better = [arm for arm, each in compared.items() if each.verdict == "better"]
+            best = max(better, key=lambda arm: compared[arm].difference or 0.0, default=BASELINE)
+            found.append(best)
+        self.fits["off-unless-proven"] = [self.fits[arm][k] for k, arm in enumerate(found)]
+        return [without[k] if arm == BASELINE else arm for k, arm in enumerate(found)]
 
     def column(self, name: str) -> NDArray[Any]:
         return np.concatenate([np.asarray(values[name]) for values in self.values])

@@ -117,6 +117,17 @@ OTHERS = (
         (mixed("deck-mixed"), warm("deck-warm-start", "synthetic")), pool="DCGAN", filtered="filter"
     ),
 )
+TRUTH = (
+    Run(
+        (
+            mixed("truth-1", 1.0),
+            mixed("truth-4", 4.0),
+            warm("truth-warm-start", "synthetic"),
+        ),
+        pool="truth",
+    ),
+)
+"""With phantoms alone: new ones in place of drawn ones, as a perfect generator would give."""
 SHORT = (
     "original",
     "classic-1",
@@ -141,6 +152,9 @@ CONTROLS = {
     "warm-start": "real-warm-start",
     "warm-start-new-head": "warm-start",
     "deck-warm-start": "warm-start",
+    "truth-1": "mixed-1",
+    "truth-4": "mixed-4",
+    "truth-warm-start": "warm-start",
     "soft": "soft-real",
 }
 

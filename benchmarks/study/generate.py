@@ -27,11 +27,12 @@ from study.cells import FOLDS, name_of, pool_path, sizes_of, split, whole
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "study" / "generators"
 MINUTES = {None: 12.0, 250: 4.0, 100: 3.0, 50: 2.0}  # of a R3GAN for all classes
-OTHERS = {"DCGAN": 6.0, "CycleGAN": 6.0}
+OTHERS = {"DCGAN": 6.0, "CycleGAN": 6.0, "truth": 0.0}
 POOL = {None: 12_000, 250: 6_000, 100: 6_000, 50: 6_000}  # images a class
-BATCH_SIZE = {"R3GAN": 32, "DCGAN": 32, "CycleGAN": 4}
+BATCH_SIZE = {"R3GAN": 32, "DCGAN": 32, "CycleGAN": 4, "truth": 0}
 HALF = "mixed_bfloat16"
 FEWEST = 20  # images that can be judged
+NEW_PHANTOMS = 10_000  # seeds from here on; the set itself has seed 0
 
 
 def evenly(data: sr.ImageDataset) -> sr.ImageDataset:
@@ -98,7 +99,13 @@ def cyclegan(train: sr.ImageDataset, n: int, minutes: float, seed: int) -> tuple
     return pool, [clock]
 
 
-GENERATORS = {"R3GAN": r3gan, "DCGAN": dcgan, "CycleGAN": cyclegan}
+def truth(train: sr.ImageDataset, n: int, minutes: float, seed: int) -> tuple[Any, list[Clock]]:
+    """Return new phantoms, drawn as the real ones were: what a perfect generator would draw."""
+    new = sr.make_phantoms(3 * n, image_shape=train.image_shape, seed=NEW_PHANTOMS + seed)
+    return [part.images[:n] for part in new.by_class().values()], []
+
+
+GENERATORS = {"R3GAN": r3gan, "DCGAN": dcgan, "CycleGAN": cyclegan, "truth": truth}
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -118,6 +125,8 @@ def main(arguments: list[str] | None = None) -> None:
         os.sched_setaffinity(0, {args.core})
     one_thread()
     sizes = sizes_of(args.sizes)
+    if args.generator == "truth" and args.set != "phantoms":
+        raise SystemExit("--generator truth is for --set phantoms: of no other set is it known.")
     left = [
         (fold, size)
         for size in sizes

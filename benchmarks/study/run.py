@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import synthray as sr
 from generators import SETS, one_thread
 from records import record, write
-from study.arms import CLASSIC, OTHERS, R3GAN, SHORT, Run, affordable, evenly
+from study.arms import CLASSIC, OTHERS, R3GAN, SHORT, TRUTH, Run, affordable, evenly
 from study.cells import (
     FOLDS,
     Split,
@@ -71,9 +71,10 @@ def pools(cut: Split, path: Path, folder: Path) -> dict[str, sr.ImageDataset]:
     }
 
 
-def runs_of(classifier: str, size: int | None) -> list[Run]:
-    """Return what is planned for a classifier at a size."""
+def runs_of(classifier: str, size: int | None, name: str) -> list[Run]:
+    """Return what is planned for a classifier, a size and a set."""
     found = [*CLASSIC, *R3GAN, *(OTHERS if size is None else ())]
+    found += TRUTH if name == "phantoms" else ()
     if classifier == "deck":
         return found
     short = [
@@ -176,7 +177,7 @@ def one_cell(data: sr.ImageDataset, fold: int, size: int | None, args: argparse.
         values = json.loads(path.read_text(encoding="utf-8"))["values"]
     done = {(fit["arm"], fit["seed"]) for fit in values["fits"]}
     read = functools.lru_cache(maxsize=1)(functools.partial(pools, cut, folder=path_of_filters()))
-    for run in runs_of(args.classifier, size):
+    for run in runs_of(args.classifier, size, args.set):
         names = [arm.name for arm in run.arms]
         if args.arms and not set(args.arms) & set(names):
             continue
