@@ -83,7 +83,8 @@ def helpful() -> sr.TuningReport:
 
 @pytest.fixture(scope="module")
 def useless() -> sr.TuningReport:
-    return advice(0.0, seeds=(0,), folds=3)
+    alone = sr.Arm("alone", sr.Phase("synthetic"))
+    return advice(0.0, arms=[*WAYS, alone], seeds=(0,), folds=3)
 
 
 def test_images_that_help_are_found(helpful: sr.TuningReport) -> None:
@@ -104,8 +105,11 @@ def test_what_was_chosen_helps_on_new_images(helpful: sr.TuningReport) -> None:
 def test_images_that_do_not_help_are_refused(useless: sr.TuningReport) -> None:
     assert not useless.use_synthetic
     assert (useless.chosen, useless.candidate, useless.ratio) == ("original", "mixed_4", 0.0)
+    taught = useless.result.scores("alone")["auc"].mean()
+    assert abs(taught - 0.5) < 0.1
+    assert f"Drawn images alone ('alone') teach AUC {taught:.3f}, real ones 0." in str(useless)
     text = str(useless)
-    assert text.startswith("Do not use synthetic data here: train 'original'.\nNone of 1 arms with")
+    assert text.startswith("Do not use synthetic data here: train 'original'.\nNone of 2 arms with")
     assert "was out of reach of 400 images, 3 folds, 1 seed." in text
     assert repr(useless) == text
 
@@ -129,7 +133,8 @@ def test_lower_can_be_better(helpful: sr.TuningReport) -> None:
 
 def test_default_candidates_show_and_hide() -> None:
     shown = {arm.name: arm.shows_synthetic for arm in CANDIDATES}
-    assert sum(shown.values()) == 6
+    assert sum(shown.values()) == 7
+    assert [arm.name for arm in CANDIDATES if not arm.shows_real] == ["synthetic_only"]
     assert not shown["augmented_real_warm_start"]
     assert not shown["original"]
     assert sr.Arm("own", sr.Phase(lambda train, drawn: train)).shows_synthetic

@@ -65,6 +65,11 @@ class Arm:
         return any(phase.shows_synthetic for phase in self)
 
     @property
+    def shows_real(self) -> bool:
+        """Whether it trains on real images too; a function is taken to."""
+        return any(phase.source != "synthetic" for phase in self)
+
+    @property
     def needs_teachers(self) -> bool:
         """Whether some of its images are labelled by an ensemble."""
         return any(phase.labels == "teachers" for phase in self)
@@ -116,12 +121,15 @@ CONTROLS: dict[str, Arm] = {
             "augmented_warm_start",
             [Phase("synthetic", augment=True, share=0.5), Phase("real", augment=True, share=0.5)],
         ),
+        Arm("synthetic_only", Phase("synthetic", augment=True)),
     )
 }
 """Arms that tell what an effect is owed to. `duplicated` is `synthetic` with copies of real images
 in place of drawn ones; `real_warm_start` is `warm_start` with them, step for step: what these gain
 over `original`, more steps have gained. `augmented_synthetic` and `augmented_warm_start` add
-classic augmentation, to be set beside `augmented`."""
+classic augmentation, to be set beside `augmented`. `synthetic_only` tells how much of the classes
+the generators have learnt (Ravuri & Vinyals 2019, arXiv 1905.10887): images may look real and show
+nothing of what the classes differ by."""
 
 
 def resolve_arms(arms: Iterable[Arm | str]) -> list[Arm]:

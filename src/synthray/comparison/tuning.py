@@ -30,8 +30,9 @@ CANDIDATES: tuple[Arm, ...] = (
     ),
     *(Arm(f"mixed_{ratio:g}", Phase("mixed", augment=True, ratio=ratio)) for ratio in RATIOS),
     CONTROLS["augmented_warm_start"],
+    CONTROLS["synthetic_only"],
 )
-"""What `tune` chooses from: three arms without drawn images, and six with them, all augmented."""
+"""What `tune` chooses from: three arms without drawn images, and seven with them, augmented."""
 
 _NOT_TUNED = ("test", "data", "augmenter", "protocol")
 _OF_JUDGING = (
@@ -128,7 +129,17 @@ class TuningReport:
                     f"A true difference below about {found.detectable:.3f} was out of reach of "
                     f"{size(self.result.statistics(metric=self.metric))}."
                 )
+        lines += [self._alone(arm.name) for arm in drawn if not arm.shows_real]
         return "\n".join([*lines, "", str(self.result)])
+
+    def _alone(self, arm: str) -> str:
+        found = self.result.statistics(metric=self.metric).intervals
+        scores = [found[name][self.metric].value for name in (arm, self.baseline)]
+        told = ["not defined" if score is None else f"{score:.3f}" for score in scores]
+        return (
+            f"Drawn images alone ({arm!r}) teach {HEADINGS[self.metric]} {told[0]}, real ones "
+            f"{told[1]}: so much of the classes have the generators learnt."
+        )
 
     def __repr__(self) -> str:
         """Return the same text."""
