@@ -24,6 +24,7 @@ WITHOUT = (
 NOT_DONE = "Not measured yet."
 SETS = {
     "fracatlas": "FracAtlas",
+    "fracatlas-conditional": "FracAtlas, one generator for both classes",
     "bone": "the slides' bone set",
     "chest": "chest films",
     "phantoms": "phantoms",
@@ -44,7 +45,10 @@ def pools(folder: Path = RESULTS / "generators") -> str:
         for kind, report in v["report"].items():
             drawn, real = report["scores"]["drawn"], report["scores"]["real"]
             kid = f"{drawn['kid']:.3f} [{drawn['kid_low']:.3f}, {drawn['kid_high']:.3f}]"
-            cells = [f"{SETS[v['set']]}, {size}, {kind}", str(v["fold"]), f"`{v['generator']}`"]
+            made = f"`{v['generator']}`"
+            if path.stem.endswith("-conditional"):
+                made += " of both classes"
+            cells = [f"{SETS[v['set']]}, {size}, {kind}", str(v["fold"]), made]
             cells += [f"{sum(v['minutes']):.0f}", f"{sum(v['images_seen']):,}", kid]
             cells += [f"{real['kid']:.3f}", f"{drawn['recall']:.2f}", f"{drawn['coverage']:.2f}"]
             rows.append(f"| {' | '.join(cells)} |")

@@ -119,8 +119,8 @@ def test_classes_are_shown_equally_often() -> None:
 
 
 def test_epochs_show_so_many_images() -> None:
-    assert epochs_of("auto", 1000) == 70
-    assert epochs_of("auto", 999) == 71
+    assert epochs_of("auto", 1000) == 35
+    assert epochs_of("auto", 999) == 36
     assert epochs_of(3, 999) == 3
     mistakes: tuple[Any, ...] = (0, 1.5, "many")
     for wrong in mistakes:

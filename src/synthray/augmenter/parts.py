@@ -17,7 +17,7 @@ Epochs = int | Literal["auto"]
 
 ALL_CLASSES = "all classes"
 FEW = 1000  # images of the smallest class, below which "auto" trains one model for all
-IMAGES_SEEN = 70_000  # by a generator with epochs="auto"
+IMAGES_SEEN = 35_000  # by a generator with epochs="auto"
 
 
 def parts_of(data: ImageDataset, conditional: bool) -> dict[str, ImageDataset]:

@@ -41,8 +41,8 @@ class SyntheticAugmenter(Using):
             every class up to the largest, `"minority"` only the smallest, a float sets the ratio
             of smallest to largest (two classes), a dict gives the wanted number of images a class
             (real and synthetic together), by class name or label.
-        epochs: Passes of each generator over its images; `"auto"` for as many as show it 70,000:
-            at 64x64 pixels some 12 minutes of one CPU core for an `R3GAN`.
+        epochs: Passes of each generator over its images; `"auto"` for as many as show it 35,000:
+            at 64x64 pixels some 6 minutes of one CPU core for an `R3GAN`.
         batch_size: Images a training step.
         random_state: Seed of everything: weights, order, latents. `None` for others each time.
         conditional: Whether one class-conditional model learns all classes, each shown equally
@@ -81,7 +81,7 @@ class SyntheticAugmenter(Using):
         epochs: parts.Epochs = "auto",
         batch_size: int = 32,
         random_state: int | None = None,
-        conditional: parts.Conditional = "auto",
+        conditional: parts.Conditional = False,
         filter: Filter | None = None,
     ) -> None:
         self.generator = generator
