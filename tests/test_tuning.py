@@ -135,8 +135,9 @@ def test_default_candidates_show_and_hide() -> None:
     shown = {arm.name: arm.shows_synthetic for arm in CANDIDATES}
     assert sum(shown.values()) == 7
     assert [arm.name for arm in CANDIDATES if not arm.shows_real] == ["synthetic_only"]
-    assert not shown["augmented_real_warm_start"]
+    assert not shown["augmented"]
     assert not shown["original"]
+    assert not sr.CONTROLS["real_warm_start"].shows_synthetic
     assert sr.Arm("own", sr.Phase(lambda train, drawn: train)).shows_synthetic
 
 

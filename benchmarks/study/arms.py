@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +15,7 @@ LAST = 0.25  # of the steps, at a tenth of the rate, in every arm
 LOWER = 0.1
 REAL_RATE = 1 / 3  # of real images after a warm start
 WARM = 1 / 3  # of the steps
+STRENGTHS = ("rotation", "shift", "zoom", "contrast")  # of classic_augmentation
 RATIOS = (0.25, 0.5, 1.0, 2.0, 4.0)
 
 
@@ -82,8 +84,8 @@ class Run:
 
 def strength(factor: float, **more: Any) -> dict[str, Any]:
     """Return the arguments of a classic augmentation so many times as strong as the default."""
-    defaults = {"rotation": 10.0, "shift": 0.05, "zoom": 0.1, "contrast": 0.2}
-    return {name: value * factor for name, value in defaults.items()} | more
+    defaults = inspect.signature(sr.classic_augmentation).parameters
+    return {name: defaults[name].default * factor for name in STRENGTHS} | more
 
 
 CLASSIC = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import synthray as sr
-from generators import load
+from generators import SETS, load
 from synthray.comparison.protocol import join_groups
 
 SIZES: tuple[int | None, ...] = (50, 100, 250, None)  # groups; None for all
@@ -85,6 +86,19 @@ def first_groups(data: sr.ImageDataset, size: int, seed: int) -> NDArray[np.bool
     for label, count in enumerate(counts):
         chosen += order[kinds == label][:count].tolist()
     return np.isin(codes, chosen)
+
+
+def options(description: str) -> argparse.ArgumentParser:
+    """Return a parser of what both stages ask for."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--set", choices=SETS, required=True)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--sizes", nargs="+", default=["all"], help="groups, or all")
+    parser.add_argument("--folds", type=int, nargs="+", default=list(range(FOLDS)))
+    parser.add_argument("--core", type=int, help="the core to stay on")
+    return parser
 
 
 def sizes_of(words: list[str]) -> list[int | None]:

@@ -21,9 +21,9 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import synthray as sr
-from generators import SETS, Clock, epochs_for, one_thread, padded
+from generators import Clock, epochs_for, one_thread, padded
 from records import record, write
-from study.cells import FOLDS, name_of, pool_path, sizes_of, split, whole
+from study.cells import name_of, options, pool_path, sizes_of, split, whole
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "study" / "generators"
 MINUTES = {None: 12.0, 250: 4.0, 100: 3.0, 50: 2.0}  # of R3GANs, for all classes together
@@ -134,15 +134,8 @@ GENERATORS = {
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--set", choices=SETS, required=True)
-    parser.add_argument("--data", type=Path)
+    parser = options(__doc__)
     parser.add_argument("--generator", choices=tuple(GENERATORS), default="R3GAN")
-    parser.add_argument("--sizes", nargs="+", default=["all"], help="groups, or all")
-    parser.add_argument("--folds", type=int, nargs="+", default=list(range(FOLDS)))
-    parser.add_argument("--core", type=int, help="the core to stay on")
     parser.add_argument("--minutes", type=float, help="where not as planned")
     parser.add_argument("--pool", type=int, help="images a class, where not as planned")
     args = parser.parse_args(arguments)

@@ -26,13 +26,13 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import synthray as sr
-from generators import SETS, one_thread
+from generators import one_thread
 from records import record, write
 from study.arms import CLASSIC, OTHERS, R3GAN, SHORT, TRUTH, Run, affordable, evenly
 from study.cells import (
-    FOLDS,
     Split,
     name_of,
+    options,
     pool_path,
     read_pool,
     sizes_of,
@@ -132,16 +132,9 @@ def compute(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--set", choices=SETS, required=True)
-    parser.add_argument("--data", type=Path)
+    parser = options(__doc__)
     parser.add_argument("--classifier", choices=tuple(CLASSIFIERS), default="deck")
-    parser.add_argument("--sizes", nargs="+", default=["all"], help="groups, or all")
-    parser.add_argument("--folds", type=int, nargs="+", default=list(range(FOLDS)))
     parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--core", type=int, help="the core to stay on")
     parser.add_argument("--arms", nargs="*", help="only runs that hold one of these")
     args = parser.parse_args(arguments)
     if args.core is not None:

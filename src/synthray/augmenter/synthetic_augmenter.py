@@ -285,7 +285,7 @@ class SyntheticAugmenter(Using):
         from synthray.comparison.tuning import tune  # it builds on this, not this on it
 
         data, _ = resampling.as_dataset(X, y)
-        return tune(self, data, **settings)
+        return tune(self.unfitted_copy(random_state=self.random_state), data, **settings)
 
     def fingerprint(self, image_shape: tuple[int, int, int] | None = None) -> str:
         """Return the SHA-256 of what determines the images it will draw.

@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any, Literal
 
 import numpy as np
@@ -126,17 +125,17 @@ class Bench:
         judged = None
         if self.validation is not None:
             judged = self.batches(model, self.validation, _JUDGED_AT_ONCE)
-        steps = iter(zip(parts, self.phase_steps(arm, parts), strict=True))
-        phases = iter(arm)
+        planned = list(zip(arm, parts, self.phase_steps(arm, parts), strict=True))
         history: dict[str, list[float]] = {}
-        passes = epochs = 0
+        begun = passes = epochs = 0
         for first, count in stretches(arm):
             streams = []
-            for phase, (data, n) in zip(islice(phases, count), islice(steps, count), strict=True):
+            for phase, data, n in planned[begun : begun + count]:
                 batches = self.batches(model, data, self.batch_size, phase, seed)
                 augment = self.augment if phase.augment else None
                 streams.append(PhaseStream(batches, n, passes, augment, seed))
                 passes = streams[-1].next_pass
+            begun += count
             beginning.begin(model, first)
             found = fit_phases(
                 model,

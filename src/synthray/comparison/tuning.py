@@ -24,15 +24,11 @@ RATIOS = (0.25, 0.5, 1.0, 2.0, 4.0)
 CANDIDATES: tuple[Arm, ...] = (
     Arm("original"),
     Arm("augmented", Phase(augment=True)),
-    Arm(
-        "augmented_real_warm_start",
-        [Phase("copies", augment=True, share=0.5), Phase("real", augment=True, share=0.5)],
-    ),
     *(Arm(f"mixed_{ratio:g}", Phase("mixed", augment=True, ratio=ratio)) for ratio in RATIOS),
     CONTROLS["augmented_warm_start"],
     CONTROLS["synthetic_only"],
 )
-"""What `tune` chooses from: three arms without drawn images, and seven with them, augmented."""
+"""What `tune` chooses from: two arms without drawn images, and seven with them, augmented."""
 
 _NOT_TUNED = ("test", "data", "augmenter", "protocol")
 _OF_JUDGING = (
@@ -88,7 +84,7 @@ class TuningReport:
     def fit(self, train: ImageDataset, *, seed: int = 0, **options: Any) -> keras.Model:
         """Train a classifier on all of `train` by the chosen arm, and return it.
 
-        Generators are trained only if drawn images were found to help.
+        Generators are trained only if the chosen arm needs drawn images, or their number.
 
         Args:
             train: Real images: those that were given to `tune`.
@@ -212,7 +208,7 @@ def tune(
         scores = result.scores(arm)[metric]
         return sign * float(scores.mean()) if not math.isnan(scores.mean()) else -math.inf
 
-    baseline, candidate = max(real, key=merit), max(drawn, key=merit)
+    baseline = max(real, key=merit)
     compared = compare_arms(
         {arm: result.probabilities(arm) for arm in (baseline, *drawn)},
         result.labels,
@@ -221,16 +217,17 @@ def tune(
         baseline=baseline,
         metric=metric,
         positive_class=0 if result.positive_class == train.class_names[0] else 1,
-    )
-    found = compared.differences[candidate]
+    ).differences
+    better = [arm for arm in drawn if compared[arm].verdict == "better"]
+    candidate = max(better or drawn, key=merit)
     return TuningReport(
         result=result,
         arms=by_name,
         metric=metric,
         baseline=baseline,
         candidate=candidate,
-        difference=found,
-        chosen=candidate if found.verdict == "better" else baseline,
+        difference=compared[candidate],
+        chosen=candidate if better else baseline,
         augmenter=augmenter,
         settings={k: v for k, v in shared.items() if k not in _OF_JUDGING},
     )
