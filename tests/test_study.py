@@ -53,6 +53,7 @@ def test_sizes_are_nested_and_keep_groups_and_shares(study: Any, phantoms: sr.Im
 
 def test_every_arm_takes_the_same_steps_and_ends_slowly(study: Any) -> None:
     runs = [*study.arms.CLASSIC, *study.arms.R3GAN, *study.arms.OTHERS]
+    runs += study.arms.TRUTH
     arms = [arm for run in runs for arm in run.arms]
     assert len({arm.name for arm in arms}) == len(arms)
     for arm in arms:
@@ -149,6 +150,13 @@ def test_all_of_it_at_a_tiny_size(
     study.generate.main([*words, "--minutes", "0.01", "--pool", "150"])
     pool = np.load(study.cells.pool_path("phantoms", None, 0, "R3GAN"), allow_pickle=False)
     assert pool["images"].shape == (300, 32, 32, 1)
+    study.generate.main([*words, "--generator", "truth", "--pool", "20"])
+    new = np.load(study.cells.pool_path("phantoms", None, 0, "truth"), allow_pickle=False)
+    assert np.bincount(new["labels"]).tolist() == [20, 20]
+    seen = {image.tobytes() for image in phantoms.images}
+    assert not seen & {image.tobytes() for image in new["images"]}
+    with pytest.raises(SystemExit, match="of no other set is it known"):
+        study.generate.main(["--set", "bone", "--generator", "truth"])
     table = study.tables.pools(tmp_path / "results" / "generators")
     assert "| phantoms, all, fractured | 0 | `R3GAN` |" in table
     assert study.tables.pools(tmp_path) == study.tables.NOT_DONE
