@@ -47,9 +47,9 @@ def epochs_of(asked: Epochs, images: int) -> int:
     """
     if asked == "auto":
         return -(-IMAGES_SEEN // images)
-    if not isinstance(asked, int) or asked < 1:
+    if not isinstance(asked, int | np.integer) or asked < 1:
         raise ValueError(f'epochs must be an integer from 1, or "auto", got {asked!r}.')
-    return asked
+    return int(asked)
 
 
 def is_conditional(asked: Conditional, make: Callable[..., GAN], counts: Mapping[str, int]) -> bool:
