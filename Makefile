@@ -11,9 +11,8 @@ BACKENDS ?= tensorflow jax torch
 DATA ?=
 ONLY ?=
 QUICK ?=
-# Processes that run tests, of one thread each; the blocks of one document stay together.
+# Processes that run tests; the blocks of one document stay together.
 WORKERS ?= 2
-ONE_THREAD := OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1
 
 BIN := $(VENV)/bin
 CODE := .
@@ -48,7 +47,7 @@ types: $(INSTALLED_DEV) ## Check types
 	$(BIN)/mypy
 
 unit: $(INSTALLED_DEV) ## Run the tests, the docs' code and the docstring examples; measure coverage
-	$(ONE_THREAD) KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --durations=15 --cov --cov-report=term
+	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --durations=15 --cov --cov-report=term
 
 docs: $(INSTALLED_DEV) ## Build the documentation into site/; warnings are errors
 	$(BIN)/mkdocs build --strict --quiet
@@ -62,7 +61,7 @@ backends: $(INSTALLED_DEV) ## Run the backend suite once for each installed Kera
 			continue; \
 		fi; \
 		echo "Keras backend: $$backend"; \
-		$(ONE_THREAD) JAX_DISABLE_MOST_OPTIMIZATIONS=1 KERAS_BACKEND=$$backend $(BIN)/python -m pytest tests -q -m backend -n $(WORKERS) || exit 1; \
+		JAX_DISABLE_MOST_OPTIMIZATIONS=1 KERAS_BACKEND=$$backend $(BIN)/python -m pytest tests -q -m backend -n $(WORKERS) || exit 1; \
 		tested="$$tested $$backend"; \
 	done; \
 	printf "Keras backends tested:$$tested$$absent\n"
