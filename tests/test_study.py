@@ -177,6 +177,12 @@ def test_all_of_it_at_a_tiny_size(
     before = path.read_text()
     study.run.main([*words, "--seeds", "1", "--arms", *chosen])  # nothing is done again
     assert path.read_text() == before
+    other = json.loads(before)
+    other["values"]["test_rows"][0] += 1
+    path.write_text(json.dumps(other))
+    with pytest.raises(SystemExit, match="folds of other groups"):
+        study.run.main([*words, "--seeds", "1", "--arms", *chosen])
+    path.write_text(before)
 
     study.analyse.main(["--results", str(tmp_path / "results")])
     monkeypatch.setattr(study.tables, "ANALYSIS", tmp_path / "results" / "analysis.json")

@@ -167,7 +167,13 @@ def one_cell(data: sr.ImageDataset, fold: int, size: int | None, args: argparse.
         "fits": [],
     }
     if path.exists():
-        values = json.loads(path.read_text(encoding="utf-8"))["values"]
+        before = json.loads(path.read_text(encoding="utf-8"))["values"]
+        if before["test_rows"] != values["test_rows"]:
+            raise SystemExit(
+                f"{path.name} was made with folds of other groups: remove it, or give back the "
+                f"groups that were found then ({args.set}_groups.npy)."
+            )
+        values = before
     done = {(fit["arm"], fit["seed"]) for fit in values["fits"]}
     read = functools.lru_cache(maxsize=1)(functools.partial(pools, cut, folder=path_of_filters()))
     for run in runs_of(args.classifier, size, args.set):
