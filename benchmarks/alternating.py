@@ -22,7 +22,6 @@ import keras
 import synthray as sr
 from generators import Clock, load, one_thread
 from records import record, write
-from synthray._adam import adam
 
 RESULTS = Path(__file__).resolve().parent / "results"
 CLASS = "not fractured"
@@ -34,7 +33,7 @@ class InTurns(sr.R3GAN):
 
     def compile(self, optimizer: Any = None, **kwargs: Any) -> None:
         super().compile(optimizer, **kwargs)
-        self.critic_optimizer = adam(3e-3, beta_1=0.0, beta_2=0.99)
+        self.critic_optimizer = self.default_optimizer()
         self.critic_optimizer.build(self.discriminator.trainable_variables)
 
     def train_step(self, data: Any) -> dict[str, Any]:
@@ -52,9 +51,7 @@ class InTurns(sr.R3GAN):
         with tf.GradientTape() as tape:
             logits = self(images, training=False)  # counts nothing a second time
             own = tf.reduce_mean(self.losses_from_logits(logits)[1])
-        found = dict(zip(map(id, drawing), tape.gradient(own, drawing), strict=True))
-        rest = [found.get(id(v), tf.zeros_like(v)) for v in self.trainable_variables]
-        self.optimizer.apply(rest, self.trainable_variables)
+        self.optimizer.apply(tape.gradient(own, drawing), drawing)
         return {"loss": loss + own}
 
 

@@ -157,11 +157,15 @@ def _references(title: str, run: Run) -> str:
 def _scores(scores: dict[str, float], augmented: dict[str, float] | None) -> list[str]:
     times = "" if augmented is None else f"{scores['kid'] / augmented['kid']:.1f}"
     return [
-        f"{scores['kid']:.3f} [{scores['kid_low']:.3f}, {scores['kid_high']:.3f}]",
+        kid_interval(scores),
         times,
         f"{scores['coverage']:.2f}",
         f"{scores['precision']:.2f}",
     ]
+
+
+def kid_interval(scores: dict[str, float]) -> str:
+    return f"{scores['kid']:.3f} [{scores['kid_low']:.3f}, {scores['kid_high']:.3f}]"
 
 
 def _versus(new: Run, old: Run) -> str:
@@ -186,7 +190,7 @@ def sweep(folder: Path) -> str:
         cells = [
             run["tag"].replace("-", " ").replace("e 3", "e-3"),
             f"{run['images_seen']:,}",
-            f"{drawn['kid']:.3f} [{drawn['kid_low']:.3f}, {drawn['kid_high']:.3f}]",
+            kid_interval(drawn),
             f"{drawn['coverage']:.2f}",
             f"{drawn['precision']:.2f}",
             f"{run['history']['diversity'][-1]:.2f}",
@@ -208,8 +212,7 @@ def alternating(path: Path) -> str:
     rows = ["| updates | seed | minutes | KID | coverage | recall |", "|---|---|---|---|---|---|"]
     for run in sorted(values["runs"], key=lambda run: (run["form"], run["seed"])):
         drawn = run["drawn"]
-        kid = f"{drawn['kid']:.3f} [{drawn['kid_low']:.3f}, {drawn['kid_high']:.3f}]"
-        cells = [run["form"], str(run["seed"]), f"{run['minutes']:.1f}", kid]
+        cells = [run["form"], str(run["seed"]), f"{run['minutes']:.1f}", kid_interval(drawn)]
         cells += [f"{drawn['coverage']:.2f}", f"{drawn['recall']:.2f}"]
         rows.append(f"| {' | '.join(cells)} |")
     seen = values["runs"][0]["images_seen"]

@@ -11,6 +11,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from generator_tables import kid_interval
+
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "study"
 ANALYSIS = RESULTS / "analysis.json"
@@ -44,7 +46,7 @@ def pools(folder: Path = RESULTS / "generators") -> str:
         size = "all" if v["size"] is None else f"{v['size']} groups"
         for kind, report in v["report"].items():
             drawn, real = report["scores"]["drawn"], report["scores"]["real"]
-            kid = f"{drawn['kid']:.3f} [{drawn['kid_low']:.3f}, {drawn['kid_high']:.3f}]"
+            kid = kid_interval(drawn)
             made = f"`{v['generator']}`"
             if path.stem.endswith("-conditional"):
                 made += " of both classes"
@@ -141,26 +143,20 @@ def briefly() -> str:
             f"{word} {base:.3f} without synthetic images, {difference(best)} with them "
             f"({best['verdict']})"
         )
-    drawn = [
-        d["verdict"]
-        for arm, d in found["statistics"]["auc"]["differences"].items()
-        if arm not in WITHOUT
-    ]
-    n_better = drawn.count("better")
+    differences = found["statistics"]["auc"]["differences"]
+    drawn = {arm: each for arm, each in differences.items() if arm not in WITHOUT}
+    verdicts = [each["verdict"] for each in drawn.values()]
+    n_better = verdicts.count("better")
+    single = max(drawn, key=lambda arm: drawn[arm]["difference"])
     both = zip(found["chosen"][BASELINE], found["chosen"][PRIMARY], strict=True)
     changed = sum(without != with_them for without, with_them in both)
-    differences = found["statistics"]["auc"]["differences"]
-    single = max(
-        (arm for arm in differences if arm not in WITHOUT),
-        key=lambda arm: differences[arm]["difference"],
-    )
     return (
         f"On leak-free folds of FracAtlas ({len(found['folds'])} of 5 folds x "
         f"{len(found['seeds'])} seeds), the slides' classifier, each side chosen on validation "
         f"images: {'; '.join(lines)}. Of {len(drawn)} arms that train on drawn images, {n_better} "
         f"{'is' if n_better == 1 else 'are'} better than the best one without and "
-        f"{drawn.count('worse')} worse, after correction for their number; the highest is "
-        f"`{single}`, {difference(differences[single])} AUC. Validation images preferred an arm "
+        f"{verdicts.count('worse')} worse, after correction for their number; the highest is "
+        f"`{single}`, {difference(drawn[single])} AUC. Validation images preferred an arm "
         f"with drawn images in {changed} of {len(found['folds'])} folds."
     )
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import synthray as sr
+from synthray.comparison.statistics import compare_arms
 from synthray.comparison.tuning import CANDIDATES
 from toys import bars, weights_of
 
@@ -95,6 +96,25 @@ def test_images_that_help_are_found(helpful: sr.TuningReport) -> None:
     assert str(helpful).startswith("Synthetic images help here: train 'mixed_4'.\nIts AUC differs")
 
 
+def test_the_difference_is_that_of_the_arms_with_drawn_images(useless: sr.TuningReport) -> None:
+    result, ways = useless.result, ("original", "mixed_4", "alone")
+    again = compare_arms(
+        {arm: result.probabilities(arm) for arm in ways},
+        result.labels,
+        groups=result.groups,
+        folds=result.folds,
+        baseline="original",
+        metric="auc",
+    )
+    assert useless.difference == again.differences["mixed_4"]
+    assert again.proven_best() is None
+    one = result.statistics(metric="auc", arms=("original", "alone"))
+    assert list(one.differences) == ["alone"]
+    assert one.differences["alone"].p_holm == one.differences["alone"].p_value
+    with pytest.raises(ValueError, match=r"arms must be some of .*, got \['none'\]"):
+        result.statistics(arms=("original", "none"))
+
+
 def test_what_was_chosen_helps_on_new_images(helpful: sr.TuningReport) -> None:
     train, new = faint(400, seed=1), faint(2000, seed=99)
     chosen = helpful.fit(train, verbose=0)
@@ -124,7 +144,7 @@ def test_without_drawn_images_no_generator_is_trained(useless: sr.TuningReport) 
         np.testing.assert_array_equal(left, right)
 
 
-def test_lower_can_be_better(helpful: sr.TuningReport) -> None:
+def test_lower_can_be_better() -> None:
     again = advice(1.0, metric="loss", folds=2, seeds=(0,))
     assert again.candidate == "mixed_4"
     assert again.difference.difference is not None

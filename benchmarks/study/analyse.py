@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from records import record, write
-from study.arms import CANDIDATES, CONTROLS
+from study.arms import CANDIDATES, CONTROLS, TRUTH
 from synthray.comparison.metrics import score
 from synthray.comparison.resampling import resample
 from synthray.comparison.statistics import compare_arms
@@ -33,7 +33,7 @@ RESULTS = Path(__file__).resolve().parents[1] / "results" / "study"
 BASELINE = "best-classic"
 NOT_CHOSEN = (
     *("synthetic-only", "real-warm-start", "soft-real"),
-    *("truth-1", "truth-4", "truth-warm-start"),
+    *(arm.name for run in TRUTH for arm in run.arms),
 )
 METRICS = ("auc", "balanced_accuracy")
 Floats = NDArray[np.float32]
@@ -109,10 +109,8 @@ class Cells:
                 baseline=BASELINE,
                 metric="auc",
                 positive_class=self.positive,
-            ).differences
-            better = [arm for arm, each in compared.items() if each.verdict == "better"]
-            best = max(better, key=lambda arm: compared[arm].difference or 0.0, default=BASELINE)
-            found.append(best)
+            )
+            found.append(compared.proven_best() or BASELINE)
         self.fits["off-unless-proven"] = [self.fits[arm][k] for k, arm in enumerate(found)]
         return [without[k] if arm == BASELINE else arm for k, arm in enumerate(found)]
 

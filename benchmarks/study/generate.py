@@ -11,6 +11,7 @@ that judge. What is there is not done again; says first what the rest will cost.
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import sys
 from pathlib import Path
@@ -21,13 +22,13 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import synthray as sr
-from generators import Clock, epochs_for, one_thread, padded
+from generators import MULTIPLE, Clock, epochs_for, one_thread, padded
 from records import record, write
 from study.cells import name_of, options, pool_path, sizes_of, split, whole
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "study" / "generators"
 MINUTES = {None: 12.0, 250: 4.0, 100: 3.0, 50: 2.0}  # of R3GANs, for all classes together
-OTHERS = {"DCGAN": 6.0, "CycleGAN": 6.0, "truth": 0.0}
+OTHERS = {"DCGAN": 12.0, "CycleGAN": 6.0, "truth": 0.0}
 POOL = {None: 12_000, 250: 6_000, 100: 6_000, 50: 6_000}  # images a class
 BATCH_SIZE = {"R3GAN": 32, "R3GAN-conditional": 32, "DCGAN": 32, "CycleGAN": 4, "truth": 0}
 HALF = "mixed_bfloat16"
@@ -51,18 +52,22 @@ def fit(make: Any, data: sr.ImageDataset, batch_size: int, minutes: float) -> tu
     return model, clock
 
 
-def r3gan(train: sr.ImageDataset, n: int, minutes: float, seed: int) -> tuple[Any, list[Clock]]:
-    """Return a pool of images by class, of one R3GAN each, and what was trained."""
+def one_a_class(
+    kind: str, train: sr.ImageDataset, n: int, minutes: float, seed: int
+) -> tuple[Any, list[Clock]]:
+    """Return a pool of images by class, of one generator each, and what was trained."""
     pool, clocks = [], []
-    for label, part in enumerate(train.by_class().values()):
+    height, width, _ = train.image_shape
+    by_class = padded(train, MULTIPLE.get(kind, 1)).by_class()
+    for label, part in enumerate(by_class.values()):
 
-        def make(part: sr.ImageDataset = part, label: int = label) -> sr.R3GAN:
-            gan = sr.R3GAN(part.image_shape, seed=seed + label, dtype=HALF)
+        def make(part: sr.ImageDataset = part, label: int = label) -> Any:
+            gan = getattr(sr, kind)(part.image_shape, seed=seed + label, dtype=HALF)
             gan.compile()
             return gan
 
-        gan, clock = fit(make, part, BATCH_SIZE["R3GAN"], minutes / train.num_classes)
-        pool.append(gan.sample(n, seed=seed + label))
+        gan, clock = fit(make, part, BATCH_SIZE[kind], minutes / len(by_class))
+        pool.append(gan.sample(n, seed=seed + label)[:, :height, :width])
         clocks.append(clock)
     return pool, clocks
 
@@ -83,26 +88,9 @@ def conditional(
     return pool, [clock]
 
 
-def dcgan(train: sr.ImageDataset, n: int, minutes: float, seed: int) -> tuple[Any, list[Clock]]:
-    """Return the same of one DCGAN a class."""
-    pool, clocks = [], []
-    height, width, _ = train.image_shape
-    for label, part in enumerate(padded(train, 8).by_class().values()):
-
-        def make(part: sr.ImageDataset = part) -> sr.DCGAN:
-            gan = sr.DCGAN(part.image_shape, seed=seed, dtype=HALF)
-            gan.compile()
-            return gan
-
-        gan, clock = fit(make, part, BATCH_SIZE["DCGAN"], minutes)
-        pool.append(gan.sample(n, seed=seed + label)[:, :height, :width])
-        clocks.append(clock)
-    return pool, clocks
-
-
 def cyclegan(train: sr.ImageDataset, n: int, minutes: float, seed: int) -> tuple[Any, list[Clock]]:
     """Return training images of each other class, translated, each once."""
-    data = padded(train, 4)
+    data = padded(train, MULTIPLE["CycleGAN"])
     height, width, _ = train.image_shape
 
     def make() -> sr.CycleGAN:
@@ -125,9 +113,9 @@ def truth(train: sr.ImageDataset, n: int, minutes: float, seed: int) -> tuple[An
 
 
 GENERATORS = {
-    "R3GAN": r3gan,
+    "R3GAN": functools.partial(one_a_class, "R3GAN"),
     "R3GAN-conditional": conditional,
-    "DCGAN": dcgan,
+    "DCGAN": functools.partial(one_a_class, "DCGAN"),
     "CycleGAN": cyclegan,
     "truth": truth,
 }

@@ -136,7 +136,7 @@ class SyntheticAugmenter(Using):
             self,
             generators,
             of_part,
-            sizes=parts.sizes_of(data.class_counts, shared),
+            sizes=self._sizes(data.class_counts),
             what=f"Training {len(of_part)} generators, {{steps}} of {self.batch_size} images",
             workdir=workdir,
             callbacks=callbacks,
@@ -261,11 +261,15 @@ class SyntheticAugmenter(Using):
             >>> sr.SyntheticAugmenter(sr.DCGAN, epochs=3).planned_steps({"a": 64, "b": 40})
             12
         """
-        shared = parts.is_conditional(self.conditional, self.generator, counts)
         return sum(
             parts.epochs_of(self.epochs, size) * -(-size // self.batch_size)
-            for size in parts.sizes_of(counts, shared).values()
+            for size in self._sizes(counts).values()
         )
+
+    def _sizes(self, counts: Mapping[str, int]) -> dict[str, int]:
+        """Return how many images an epoch of each generator passes over."""
+        shared = parts.is_conditional(self.conditional, self.generator, counts)
+        return parts.sizes_of(counts, shared)
 
     def tune(
         self, X: ImageDataset | ArrayLike, y: ArrayLike | None = None, **settings: Any

@@ -16,6 +16,8 @@ from synthray.augmenter.training import train
 from synthray.datasets.image_dataset import ImageDataset
 from synthray.generators.cyclegan import CycleGAN
 
+_PART = "translation"  # the one model, for its folder and callbacks
+
 
 class TranslationAugmenter(SyntheticAugmenter):
     """Trains one `CycleGAN` on two classes, and adds real images that it translates.
@@ -95,16 +97,15 @@ class TranslationAugmenter(SyntheticAugmenter):
         resampling.refuse_synthetic(data)
         if data.groups is None:
             data = data.with_groups(data.group_codes)
-        name = "translation"
         seed = spawn_seeds(resolve_seed(self.random_state), 1)[0]
-        models = {name: self.generator(image_shape=data.image_shape, seed=seed)}
+        models = {_PART: self.generator(image_shape=data.image_shape, seed=seed)}
         # The images of each class behind each other: so their hash tells other labels too.
         by_class = data.select(np.argsort(data.labels, kind="stable"))
         trained, histories = train(
             self,
             models,
-            {name: by_class},
-            sizes={name: max(data.class_counts.values())},
+            {_PART: by_class},
+            sizes=self._sizes(data.class_counts),
             what=f"Training a translator, {{steps}} of {self.batch_size} images a class",
             workdir=workdir,
             callbacks=callbacks,
@@ -114,15 +115,13 @@ class TranslationAugmenter(SyntheticAugmenter):
         self.classes_ = classes
         self.image_shape_ = data.image_shape
         self.n_train_ = data.class_counts
-        self.generators_ = dict.fromkeys(data.class_names, trained[name])
-        self.histories_ = dict.fromkeys(data.class_names, histories[name])
+        self.generators_ = dict.fromkeys(data.class_names, trained[_PART])
+        self.histories_ = dict.fromkeys(data.class_names, histories[_PART])
         self.sources_ = data
         return self
 
-    def planned_steps(self, counts: Mapping[str, int]) -> int:
-        """Return the training steps that `fit` takes, as for `SyntheticAugmenter`."""
-        larger = max(counts.values())
-        return parts.epochs_of(self.epochs, larger) * -(-larger // self.batch_size)
+    def _sizes(self, counts: Mapping[str, int]) -> dict[str, int]:
+        return {_PART: max(counts.values())}
 
     def use_sources(self, data: ImageDataset) -> Self:
         """Set the real images to translate, after `load`: a saved folder holds none.

@@ -33,10 +33,7 @@ def compute(
     count = processes.useful(parts)
     work = cost.estimate(jobs)
     _log.info("%d fits, %d steps", sum(len(arms) for _, arms in jobs), work.units)
-    progress = None
-    if verbose in (1, "auto"):
-        bar = keras.utils.Progbar(work.units, unit_name="step")
-        progress = StepProgress(bar, work.generator_units)
+    progress = progress_bar(work, verbose)
     if isinstance(executor, Executor):
         _tell(work, workers(executor), say)
         yield from _through(executor, jobs, progress)
@@ -46,6 +43,13 @@ def compute(
     else:
         _tell(work, 1, say)
         yield from _here(jobs, progress, verbose)
+
+
+def progress_bar(work: cost.Estimate, verbose: Any) -> StepProgress | None:
+    """Return one bar over all steps, where `verbose` asks for that."""
+    if verbose not in (1, "auto"):
+        return None
+    return StepProgress(keras.utils.Progbar(work.units, unit_name="step"), work.generator_units)
 
 
 def check_executor(executor: Any) -> None:

@@ -47,6 +47,16 @@ class Scores:
     loss: float | None = None
 
 
+HEADINGS = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "auc": "AUC",
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+    "brier": "Brier score",
+    "calibration_error": "calibration error",
+    "loss": "cross-entropy",
+}
 LOWER_IS_BETTER = ("brier", "calibration_error", "loss")
 
 

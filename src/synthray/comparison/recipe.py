@@ -13,7 +13,6 @@ import keras
 
 from synthray._backend import steps_at_once
 from synthray._version import __version__
-from synthray.classifiers.fracture_classifier import FractureClassifier
 from synthray.comparison import synthetic as drawn_images
 from synthray.comparison.arms import Arm, Budget, resolve_arms
 from synthray.comparison.augmentation import BatchAugmentation, classic_augmentation
@@ -65,18 +64,18 @@ def make_recipe(
     data: ImageDataset,
     arms: Iterable[Arm | str],
     *,
-    augmenter: Any = None,
-    classifier: Callable[..., Any] = FractureClassifier,
-    epochs: int = 20,
-    batch_size: int = 32,
-    budget: Budget = "equal_steps",
-    augmentation: Any = None,
-    class_weight: ClassWeight = None,
-    n_synthetic: int | Mapping[Any, int] | None = None,
+    augmenter: Any,
+    classifier: Callable[..., Any],
+    epochs: int,
+    batch_size: int,
+    budget: Budget,
+    augmentation: Any,
+    class_weight: ClassWeight,
+    n_synthetic: int | Mapping[Any, int] | None,
+    teachers: int,
+    workdir: str | PathLike[str] | None,
     positive_class: int | str | None = None,
-    teachers: int = 5,
     callbacks: Callable[[str, int], list[Any]] | None = None,
-    workdir: str | PathLike[str] | None = None,
     with_folds: bool = False,
 ) -> Recipe:
     """Check the arguments that `run_comparison` and `train_classifier` share; bring them together.
@@ -92,10 +91,10 @@ def make_recipe(
         augmentation: As in `run_comparison`.
         class_weight: As in `run_comparison`.
         n_synthetic: As in `run_comparison`.
-        positive_class: As in `run_comparison`.
         teachers: As in `run_comparison`.
-        callbacks: As in `run_comparison`.
         workdir: As in `run_comparison`.
+        positive_class: As in `run_comparison`.
+        callbacks: As in `run_comparison`.
         with_folds: Whether generators must learn within folds.
 
     Raises:

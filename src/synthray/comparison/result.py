@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from os import PathLike
@@ -134,21 +134,30 @@ class ComparisonResult:
         return pooled
 
     def statistics(
-        self, *, metric: str = "balanced_accuracy", baseline: str | None = None
+        self,
+        *,
+        metric: str = "balanced_accuracy",
+        baseline: str | None = None,
+        arms: Iterable[str] | None = None,
     ) -> Statistics:
         """Compare every arm with the baseline: intervals, tests, verdicts.
 
         Args:
             metric: A score of [`Scores`][synthray.Scores] that the verdicts are about.
             baseline: The arm to compare with; by default `"original"`, else the first arm.
+            arms: The arms to compare, and to correct for; by default all.
 
         Raises:
             ValueError: If there is no such metric or arm.
         """
-        key = (metric, baseline)
+        chosen = self.arms if arms is None else tuple(arms)
+        unknown = sorted(set(chosen) - set(self.arms))
+        if unknown:
+            raise ValueError(f"arms must be some of {list(self.arms)}, got {unknown}.")
+        key = (metric, baseline, chosen)
         if key not in self._compared:
             self._compared[key] = compare_arms(
-                {arm: self.probabilities(arm) for arm in self.arms},
+                {arm: self.probabilities(arm) for arm in chosen},
                 self.labels,
                 groups=self.groups,
                 folds=self.folds,

@@ -11,13 +11,12 @@ from typing import Any
 import keras
 
 from synthray.classifiers.fracture_classifier import FractureClassifier
-from synthray.comparison import cost
+from synthray.comparison import cost, execution
 from synthray.comparison.arms import Arm, Budget
 from synthray.comparison.cells import Cell
 from synthray.comparison.checks import check_data, checked_seeds
 from synthray.comparison.fit import ClassWeight
 from synthray.comparison.recipe import make_recipe
-from synthray.comparison.training import StepProgress
 from synthray.datasets.image_dataset import ImageDataset
 
 _log = logging.getLogger("synthray")
@@ -104,8 +103,7 @@ def train_classifier(
         text = work.text(1)
         if text is not None:
             sys.stdout.write(f"{text}\n")
-        bar = keras.utils.Progbar(work.units, unit_name="step")
-        shown = [StepProgress(bar, work.generator_units)]
+        shown = [execution.progress_bar(work, verbose)]
     bench, _ = cell.prepared([chosen], shown=shown, verbose=verbose)
     model, _ = bench.trained(
         chosen,

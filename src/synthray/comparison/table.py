@@ -5,20 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from synthray.comparison.metrics import HEADINGS
+
 if TYPE_CHECKING:
     from synthray.comparison.result import ComparisonResult
     from synthray.comparison.verdicts import Interval, Statistics
 
-HEADINGS = {
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "auc": "AUC",
-    "sensitivity": "sensitivity",
-    "specificity": "specificity",
-    "brier": "Brier score",
-    "calibration_error": "calibration error",
-    "loss": "cross-entropy",
-}
 SHARES = ("accuracy", "balanced_accuracy", "sensitivity", "specificity")
 _SHOWN = tuple(name for name in HEADINGS if name != "loss")
 _WIDTH = 110

@@ -10,13 +10,12 @@ from typing import Any
 import keras
 
 from synthray.comparison.arms import CONTROLS, Arm, resolve_arms
-from synthray.comparison.metrics import LOWER_IS_BETTER
+from synthray.comparison.metrics import HEADINGS, LOWER_IS_BETTER
 from synthray.comparison.phases import Phase
 from synthray.comparison.result import ComparisonResult
 from synthray.comparison.runner import run_comparison
 from synthray.comparison.single import train_classifier
-from synthray.comparison.statistics import compare_arms
-from synthray.comparison.table import HEADINGS, size
+from synthray.comparison.table import size
 from synthray.comparison.verdicts import Difference
 from synthray.datasets.image_dataset import ImageDataset
 
@@ -30,7 +29,7 @@ CANDIDATES: tuple[Arm, ...] = (
 )
 """What `tune` chooses from: two arms without drawn images, and seven with them, augmented."""
 
-_NOT_TUNED = ("test", "data", "augmenter", "protocol")
+_NOT_TUNED = ("test", "data", "protocol")
 _OF_JUDGING = (
     *("positive_class", "validation", "audit", "fold_seed", "executor", "callbacks"),
     *("workdir", "verbose"),
@@ -103,22 +102,18 @@ class TuningReport:
         """Return what to train, what that rests on, and the table of all arms."""
         found, name = self.difference, HEADINGS[self.metric]
         drawn = [arm for arm in self.arms.values() if arm.shows_synthetic]
-        inside = "" if found.low is None else f" [{found.low:+.3f}, {found.high:+.3f}]"
-        numbers = "not defined" if found.difference is None else f"{found.difference:+.3f}{inside}"
-        if found.p_holm is not None:
-            numbers += f", p = {found.p_holm:.3f}" if found.p_holm >= 0.001 else ", p < 0.001"
         if self.use_synthetic:
             lines = [
                 f"Synthetic images help here: train {self.chosen!r}.",
                 f"Its {name} differs from that of {self.baseline!r}, the best arm without drawn "
-                f"images, by {numbers}.",
+                f"images, by {found.numbers}.",
             ]
         else:
             lines = [
                 f"Do not use synthetic data here: train {self.chosen!r}.",
                 f"None of {len(drawn)} arms with drawn images is proven to be better than "
                 f"{self.baseline!r}, the best arm without; the best of them is "
-                f"{self.candidate!r}, whose {name} differs from it by {numbers}.",
+                f"{self.candidate!r}, whose {name} differs from it by {found.numbers}.",
             ]
             if found.detectable is not None:
                 lines.append(
@@ -209,25 +204,17 @@ def tune(
         return sign * float(scores.mean()) if not math.isnan(scores.mean()) else -math.inf
 
     baseline = max(real, key=merit)
-    compared = compare_arms(
-        {arm: result.probabilities(arm) for arm in (baseline, *drawn)},
-        result.labels,
-        groups=result.groups,
-        folds=result.folds,
-        baseline=baseline,
-        metric=metric,
-        positive_class=0 if result.positive_class == train.class_names[0] else 1,
-    ).differences
-    better = [arm for arm in drawn if compared[arm].verdict == "better"]
-    candidate = max(better or drawn, key=merit)
+    compared = result.statistics(metric=metric, baseline=baseline, arms=(baseline, *drawn))
+    proven = compared.proven_best()
+    candidate = proven or max(drawn, key=merit)
     return TuningReport(
         result=result,
         arms=by_name,
         metric=metric,
         baseline=baseline,
         candidate=candidate,
-        difference=compared[candidate],
-        chosen=candidate if better else baseline,
+        difference=compared.differences[candidate],
+        chosen=proven or baseline,
         augmenter=augmenter,
         settings={k: v for k, v in shared.items() if k not in _OF_JUDGING},
     )

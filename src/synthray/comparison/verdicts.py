@@ -7,20 +7,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from synthray.comparison.metrics import LOWER_IS_BETTER
+from synthray.comparison.metrics import HEADINGS, LOWER_IS_BETTER
 
 Verdict = Literal["better", "worse", "cannot be told apart"]
 
-_WORDS = {
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "auc": "AUC",
-    "sensitivity": "sensitivity",
-    "specificity": "specificity",
-    "brier": "Brier score",
-    "calibration_error": "calibration error",
-    "loss": "cross-entropy",
-}
 _TESTS = {
     "bootstrap": "bootstrap of groups",
     "bootstrap and corrected t": "bootstrap of groups and the corrected resampled t test",
@@ -95,18 +85,27 @@ class Difference:
     needed_images: int | None
     verdict: Verdict
 
+    @property
+    def numbers(self) -> str:
+        """The difference, its interval and its p, as far as they are defined."""
+        if self.difference is None:
+            return "not defined"
+        text = f"{self.difference:+.3f}"
+        if self.low is not None:
+            text += f" [{self.low:+.3f}, {self.high:+.3f}]"
+        if self.p_holm is not None:
+            text += f", p = {self.p_holm:.3f}" if self.p_holm >= 0.001 else ", p < 0.001"
+        return text
+
     def describe(self) -> str:
         """Return one sentence for a reader who knows no statistics."""
-        name = _WORDS[self.metric]
+        name = HEADINGS[self.metric]
         if self.difference is None:
             return (
                 f"{self.arm}: no verdict, {name} is not defined in every fold and seed for it or "
                 f"for {self.baseline} (training diverged, or images of a class are missing)."
             )
-        inside = "" if self.low is None else f" [{self.low:+.3f}, {self.high:+.3f}]"
-        numbers = f"{name} {self.difference:+.3f}{inside}"
-        if self.p_holm is not None:
-            numbers += f", p = {self.p_holm:.3f}" if self.p_holm >= 0.001 else ", p < 0.001"
+        numbers = f"{name} {self.numbers}"
         if self.verdict != "cannot be told apart":
             return f"{self.arm} is {self.verdict} than {self.baseline} ({numbers})."
         text = f"{self.arm} and {self.baseline} cannot be told apart ({numbers})"
@@ -157,7 +156,7 @@ class Statistics:
         lines = [found.describe() for found in self.differences.values()]
         first = next(iter(self.differences.values()))
         direction = "lower" if self.metric in LOWER_IS_BETTER else "higher"
-        name = _WORDS[self.metric]
+        name = HEADINGS[self.metric]
         if self.n_seeds == 1 and self.n_folds == 1:
             lines.append(
                 f"{name[0].upper()}{name[1:]} ({direction} is better) with "
@@ -175,6 +174,13 @@ class Statistics:
             if max(found) - min(found) >= 0.0005:
                 basis += f" to {max(found):.3f}"
         return "\n".join([*lines, f"{basis}."])
+
+    def proven_best(self) -> str | None:
+        """Return the arm that gains most of those that are better; `None` if none is."""
+        better = [arm for arm, found in self.differences.items() if found.verdict == "better"]
+        return max(
+            better, key=lambda arm: abs(self.differences[arm].difference or 0.0), default=None
+        )
 
     def __str__(self) -> str:
         """Return the same sentences."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from synthray._report.style import PALETTE, new_figure, plain, short
-from synthray.comparison.metrics import LOWER_IS_BETTER
-from synthray.comparison.table import HEADINGS, SHARES
+from synthray.comparison.metrics import HEADINGS, LOWER_IS_BETTER
+from synthray.comparison.table import SHARES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

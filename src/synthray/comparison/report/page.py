@@ -9,8 +9,9 @@ from synthray._report import template
 from synthray._report.svg import inline_svg
 from synthray.audit.samples import page as drawn
 from synthray.comparison import plots
+from synthray.comparison.metrics import HEADINGS
 from synthray.comparison.report import images, words
-from synthray.comparison.table import HEADINGS, p_value, sensitivity_note, size
+from synthray.comparison.table import p_value, sensitivity_note, size
 
 if TYPE_CHECKING:
     from synthray.audit.samples.report import SampleReport

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from synthray.comparison.metrics import LOWER_IS_BETTER
-from synthray.comparison.table import HEADINGS, SHARES, p_value
+from synthray.comparison.metrics import HEADINGS, LOWER_IS_BETTER
+from synthray.comparison.table import SHARES, p_value
 
 if TYPE_CHECKING:
     from synthray.comparison.result import ComparisonResult
