@@ -1,6 +1,7 @@
 """Print the Python code blocks of a Markdown file, as one script, with fewer images and epochs.
 
-`make test` has run them as they are; here they show that the wheel holds all that they need.
+`make test` has run them as they are; here they show that the wheel holds all that they need. Blocks
+that are marked `skip: next` are left out by both.
 """
 
 from __future__ import annotations
@@ -10,7 +11,10 @@ import sys
 from pathlib import Path
 
 text = Path(sys.argv[1]).read_text(encoding="utf-8")
-blocks = re.findall(r"^```python\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+found = re.findall(
+    r"^(<!-- skip: next -->\n+)?```python\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL
+)
+blocks = [block for skipped, block in found if not skipped]
 if not blocks:
     sys.exit(f"{sys.argv[1]} holds no Python code block")
 script = "\n".join(blocks)
