@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -118,17 +120,52 @@ def test_many_steps_are_long(
     monkeypatch.setattr(cost, "_time_classifier", lambda cell: (15.0, 7.5))
     counts = []
 
-    def here(folder: Path, jobs: int, workers: int) -> Any:
-        counts.append((jobs, workers))
-        return ((number, processes._compute(folder, number)) for number in range(jobs))
+    @contextlib.contextmanager
+    def here(folder: Path, workers: int) -> Iterator[Any]:
+        counts.append(workers)
+        with ThreadPoolExecutor(workers) as executor:
+            yield processes.Pool(executor, folder, workers)
 
-    monkeypatch.setattr(processes, "compute", here)
+    monkeypatch.setattr(processes, "started", here)
     auto(data, arms=["original"], seeds=(0,), verbose=1)
     output = capsys.readouterr().out
-    # Two fits of 15 seconds to start and 4 steps.
-    assert "2 fits of 8 steps in all: about 2 min; together 2 min, or 1 min if 2 workers" in output
     assert TOLD in output
-    assert counts == [(2, 2)]
+    # Two fits of 15 seconds to start and 4 steps.
+    cost_of = "2 fits of 8 steps in all: about 2 min; together 2 min, by 2 workers 1 min."
+    assert cost_of in output
+    assert counts == [2]
+
+
+@pytest.mark.usefixtures("at_once")
+def test_steps_are_timed_where_they_will_be_trained(
+    data: ImageDataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(cost, "_WORTH_TIMING", 8)
+
+    def here(jobs: list[Job]) -> cost.Timings:
+        raise AssertionError("timed where nothing is trained")
+
+    monkeypatch.setattr(cost, "measured", here)  # processes have their own
+    model = functools.partial(counted, tmp_path)
+    found = auto(data, arms=["original"], seeds=(0, 1), classifier=model, verbose=1)
+    output = capsys.readouterr().out
+    assert "Cost, by a few timed steps: 4 fits of 16 steps" in output
+    assert output.index(TOLD) < output.index("Cost") < output.index("16/16")
+    made = {int(path.name): path.read_text() for path in tmp_path.iterdir()}
+    del made[os.getpid()]
+    assert sorted(map(len, made.values())) in ([2, 4], [3, 3])  # one each to time, four to train
+    monkeypatch.undo()
+    assert_equal(found, serially(data, arms=["original"], seeds=(0, 1), classifier=model))
+
+
+def counted(folder: Path, seed: int) -> keras.Model:
+    """A model, once it is written down where."""
+    with (folder / str(os.getpid())).open("a") as file:
+        file.write("x")
+    return tiny_model(seed)
 
 
 @pytest.mark.usefixtures("at_once")
@@ -283,4 +320,4 @@ def test_jobs_are_split_where_nothing_is_drawn(
     yet_to_draw, given = (processes.split(jobs) for jobs in seen)
     assert names(yet_to_draw) == [["original"], ["augmented"], ["warm_start", "half"]]
     assert names(given) == [["original"], ["augmented"], ["warm_start"], ["half"]]
-    assert names(processes.longest_first(yet_to_draw, 1))[0] == ["warm_start", "half"]
+    assert cost.longest_first(yet_to_draw, 1) == [2, 0, 1]

@@ -400,3 +400,15 @@ def test_real_timing(
     timed = compare(data, folds=2, verbose=1)
     assert "Cost, by a few timed steps: 2 fits of 4 steps" in capsys.readouterr().out
     assert equal(timed, plain)  # the timed steps leave no trace in the numbers
+
+
+def test_jobs_side_by_side() -> None:
+    assert cost.side_by_side([60.0, 30.0, 30.0], 2) == 60.0
+    assert cost.side_by_side([50.0, 40.0, 30.0, 20.0], 2) == 70.0
+    assert cost.side_by_side([90.0, 10.0], 8) == 90.0  # nobody helps with the longest
+    work = cost.Estimate(8, seconds=(5400.0, 600.0), parts="2 fits")
+    assert work.text() == "Cost, by a few timed steps: 2 fits; together 1.7 h."
+    assert work.text(2) == "Cost, by a few timed steps: 2 fits; together 1.7 h, by 2 workers 1.5 h."
+    assert cost.Estimate(8).text(2) is None
+    timings = [cost.Timings(1.0, 2.0, 3.0, 4.0), cost.Timings(3.0, 4.0, 5.0, 8.0)]
+    assert cost.average(timings) == cost.Timings(2.0, 3.0, 4.0, 6.0)

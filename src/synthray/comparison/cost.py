@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import heapq
 import time
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import numpy as np
@@ -24,64 +26,135 @@ _WORTH_TIMING_GENERATORS = 100
 
 
 @dataclass(frozen=True)
+class Timings:
+    """Seconds, measured.
+
+    Attributes:
+        start: Of starting a fit.
+        step: Of a step of a classifier.
+        generator_step: Of a step of a generator.
+        image: Of drawing an image.
+    """
+
+    start: float
+    step: float
+    generator_step: float = 0.0
+    image: float = 0.0
+
+
+@dataclass(frozen=True)
 class Estimate:
     """What is to be done.
 
     Attributes:
         units: The work, in steps of a classifier.
         generator_units: What a step of a generator costs, in steps of a classifier.
-        seconds: What it will take in one process; `None` for work too short to be worth timing.
-        parts: What that is made up of, in words.
+        seconds: What each job will take; empty for work too short to be worth timing.
+        parts: What all of that is made up of, in words.
     """
 
     units: int
     generator_units: int = 1
-    seconds: float | None = None
+    seconds: tuple[float, ...] = ()
     parts: str = ""
 
-    def text(self, workers: int) -> str | None:
-        """Return what to say of it, where so many cells are computed side by side."""
-        if self.seconds is None:
+    def text(self, workers: int = 1) -> str | None:
+        """Return what to say of it, where so many jobs are computed side by side."""
+        if not self.seconds:
             return None
-        text = f"Cost, by a few timed steps: {self.parts}; together {describe(self.seconds)}"
+        text = f"Cost, by a few timed steps: {self.parts}; together {describe(sum(self.seconds))}"
         if workers > 1:
-            shared = describe(self.seconds / workers)
-            text += f", or {shared} if {workers} workers do not hinder each other"
+            text += f", by {workers} workers {describe(side_by_side(self.seconds, workers))}"
         return f"{text}."
 
 
-def estimate(jobs: list[Job]) -> Estimate:
-    """Count the steps, and where they are many, time a few.
+def side_by_side(seconds: Iterable[float], workers: int) -> float:
+    """Return when the last of these jobs ends, if whoever is free takes the longest one left."""
+    ends = [0.0] * workers
+    for each in sorted(seconds, reverse=True):
+        heapq.heapreplace(ends, ends[0] + each)
+    return max(ends)
+
+
+def units(job: Job, generator_units: int) -> int:
+    """Return the work of a job, in steps of a classifier."""
+    cell, arms = job
+    return _fit_steps(job) + generator_units * _draws(arms) * cell.generator_steps
+
+
+def longest_first(jobs: list[Job], generator_units: int) -> list[int]:
+    """Return the places of jobs in an order that leaves no process idle for long at the end."""
+    return sorted(range(len(jobs)), key=lambda place: -units(jobs[place], generator_units))
+
+
+def worth_timing(jobs: list[Job]) -> bool:
+    """Return whether the work is long enough to time a few steps first."""
+    return (
+        sum(map(_fit_steps, jobs)) >= _WORTH_TIMING
+        or sum(map(_generator_steps, jobs)) >= _WORTH_TIMING_GENERATORS
+    )
+
+
+def estimate(jobs: list[Job], timings: Timings | None = None) -> Estimate:
+    """Say what jobs cost.
 
     Args:
         jobs: Cells, and the arms to compute of each.
+        timings: Of steps, where those were worth timing.
     """
-    steps = sum(cell.planned_steps(arm) for cell, arms in jobs for arm in arms)
-    steps += sum(cell.teacher_steps(arms) for cell, arms in jobs)
-    drawing = [cell for cell, arms in jobs if any(arm.uses_synthetic for arm in arms)]
-    generator_steps = sum(cell.generator_steps for cell in drawing)
-    if steps < _WORTH_TIMING and generator_steps < _WORTH_TIMING_GENERATORS:
-        return Estimate(steps + generator_steps)
-    first, each = _time_classifier(jobs[0][0])
-    fits = sum(
-        len(arms) + bool(cell.teacher_steps(arms)) * cell.recipe.teachers for cell, arms in jobs
-    )
-    total = fits * first + steps * each
-    parts = f"{fits} fits of {steps:,} steps in all: about {describe(total)}"
-    cost = 1
-    if generator_steps:
-        a_step, an_image = _time_generator(drawing[0])
-        cost = max(1, round(a_step / each))
-        training = generator_steps * a_step
-        drawn = an_image * sum(
-            drawn_images.planned(c.recipe.augmenter, c.train, c.recipe.n_synthetic) for c in drawing
-        )
-        total += training + drawn
+    if timings is None:
+        return Estimate(sum(units(job, 1) for job in jobs))
+    steps, generators = (sum(map(each, jobs)) for each in (_fit_steps, _generator_steps))
+    cost = max(1, round(timings.generator_step / timings.step)) if generators else 1
+    fits = [_fits(job) * timings.start + _fit_steps(job) * timings.step for job in jobs]
+    training = [_generator_steps(job) * timings.generator_step for job in jobs]
+    drawing = [_drawn(job) * timings.image for job in jobs]
+    parts = f"{sum(map(_fits, jobs))} fits of {steps:,} steps in all: about {describe(sum(fits))}"
+    if generators:
         parts += (
-            f"; {generator_steps:,} steps of generators: about {describe(training)}; "
-            f"drawing: about {describe(drawn)}"
+            f"; {generators:,} steps of generators: about {describe(sum(training))}; "
+            f"drawing: about {describe(sum(drawing))}"
         )
-    return Estimate(steps + cost * generator_steps, cost, total, parts)
+    seconds = tuple(map(sum, zip(fits, training, drawing, strict=True)))
+    return Estimate(steps + cost * generators, cost, seconds, parts)
+
+
+def measured(jobs: list[Job]) -> Timings:
+    """Time a few steps of a classifier and, where there is one, of a generator."""
+    start, step = _time_classifier(jobs[0][0])
+    drawing = [job for job in jobs if _generator_steps(job)]
+    return Timings(start, step, *(_time_generator(drawing[0][0]) if drawing else ()))
+
+
+def average(found: list[Timings]) -> Timings:
+    """Return the mean of what several processes measured."""
+    return Timings(*np.mean([astuple(each) for each in found], axis=0).tolist())
+
+
+def _draws(arms: list[Arm]) -> bool:
+    return any(arm.uses_synthetic for arm in arms)
+
+
+def _fits(job: Job) -> int:
+    cell, arms = job
+    return len(arms) + bool(cell.teacher_steps(arms)) * cell.recipe.teachers
+
+
+def _fit_steps(job: Job) -> int:
+    cell, arms = job
+    return sum(map(cell.planned_steps, arms)) + cell.teacher_steps(arms)
+
+
+def _generator_steps(job: Job) -> int:
+    cell, arms = job
+    return _draws(arms) * cell.generator_steps
+
+
+def _drawn(job: Job) -> int:
+    cell, _ = job
+    if not _generator_steps(job):
+        return 0
+    return drawn_images.planned(cell.recipe.augmenter, cell.train, cell.recipe.n_synthetic)
 
 
 def _time_classifier(cell: Cell) -> tuple[float, float]:

@@ -31,18 +31,21 @@ def compute(
     choosing = executor == "auto" and verbose != 2  # lines an epoch are written here alone
     parts = processes.split(jobs) if choosing else []
     count = processes.useful(parts)
-    work = cost.estimate(jobs)
-    _log.info("%d fits, %d steps", sum(len(arms) for _, arms in jobs), work.units)
-    progress = progress_bar(work, verbose)
+    _log.info("%d fits", sum(len(arms) for _, arms in jobs))
     if isinstance(executor, Executor):
-        _tell(work, workers(executor), say)
-        yield from _through(executor, jobs, progress)
+        work = timed(jobs, say, workers(executor))
+        yield from _through(executor, jobs, progress_bar(work, verbose))
     elif count > 1:
-        parts = processes.longest_first(parts, work.generator_units)
-        yield from _in_processes(parts, count, work, say=say, progress=progress)
+        yield from _in_processes(parts, count, say=say, verbose=verbose)
     else:
-        _tell(work, 1, say)
-        yield from _here(jobs, progress, verbose)
+        work = timed(jobs, say)
+        yield from _here(jobs, progress_bar(work, verbose), verbose)
+
+
+def timed(jobs: list[Job], say: Callable[[str], object], workers: int = 1) -> cost.Estimate:
+    """Time a few steps in this process, where there are many, and say what all will cost."""
+    timings = cost.measured(jobs) if cost.worth_timing(jobs) else None
+    return _told(cost.estimate(jobs, timings), say, workers)
 
 
 def progress_bar(work: cost.Estimate, verbose: Any) -> StepProgress | None:
@@ -82,10 +85,11 @@ def workers(executor: Executor) -> int:
     return found if isinstance(found, int) else multiprocessing.cpu_count()
 
 
-def _tell(work: cost.Estimate, workers: int, say: Callable[[str], None]) -> None:
+def _told(work: cost.Estimate, say: Callable[[str], object], workers: int) -> cost.Estimate:
     text = work.text(workers)
     if text is not None:
         say(text)
+    return work
 
 
 def _here(jobs: list[Job], progress: StepProgress | None, verbose: Any) -> Found:
@@ -107,33 +111,36 @@ def _through(executor: Executor, jobs: list[Job], progress: StepProgress | None)
 
 
 def _in_processes(
-    jobs: list[Job],
-    count: int,
-    work: cost.Estimate,
-    *,
-    say: Callable[[str], None],
-    progress: StepProgress | None,
+    jobs: list[Job], count: int, *, say: Callable[[str], None], verbose: Any
 ) -> Found:
     """Yield what each cell found; compute here what other processes cannot."""
     left = dict(enumerate(jobs))
+    progress = None
     with tempfile.TemporaryDirectory(prefix="synthray-", ignore_cleanup_errors=True) as folder:
         reason = _reason_to_stay(jobs, Path(folder))
-        _tell(work, 1 if reason else count, say)
         if reason is None:
             say(
                 f"Training in {count} processes of one thread each (executor=None trains in this "
                 "process)."
             )
             try:
-                for number, found in processes.compute(Path(folder), len(jobs), count):
-                    cell, _ = left.pop(number)
-                    _show(progress, cell, found)
-                    yield cell, found
+                with processes.started(Path(folder), count) as pool:
+                    timings = pool.timed() if cost.worth_timing(jobs) else None
+                    work = _told(cost.estimate(jobs, timings), say, count)
+                    progress = progress_bar(work, verbose)
+                    order = cost.longest_first(jobs, work.generator_units)
+                    for number, found in pool.compute(order):
+                        cell, _ = left.pop(number)
+                        _show(progress, cell, found)
+                        yield cell, found
             except processes.UnpackError as error:
                 reason = f"a part of the comparison cannot be read in another one ({error})"
     if reason is not None:
         say(f"Training in this process: {reason}.")
-        yield from _here(list(left.values()), progress, 0)
+        rest = list(left.values())
+        if progress is None:
+            progress = progress_bar(timed(rest, say), verbose)
+        yield from _here(rest, progress, 0)
 
 
 def _reason_to_stay(jobs: list[Job], folder: Path) -> str | None:

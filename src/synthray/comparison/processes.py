@@ -15,8 +15,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from concurrent.futures import as_completed
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ import keras
 import loky
 from loky.backend import get_context
 
+from synthray.comparison import cost
 from synthray.comparison.cells import CellResult, Job, compute_elsewhere
 from synthray.datasets.image_dataset import ImageDataset
 
@@ -35,6 +36,7 @@ WORTH_PROCESSES = 20_000
 _A_GENERATOR_STEP = 100  # of these
 
 _ALIGNED = 64
+_WAIT = 60.0  # seconds, for a process that starts late
 _ONE_THREAD = {
     **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
     "VECLIB_MAXIMUM_THREADS": "1",
@@ -52,7 +54,7 @@ class UnpackError(Exception):
 
 def useful(jobs: list[Job]) -> int:
     """Return how many processes would have something to do; 1 where this one had better train."""
-    if len(jobs) < 2 or sum(_steps(job, _A_GENERATOR_STEP) for job in jobs) < WORTH_PROCESSES:
+    if len(jobs) < 2 or sum(cost.units(job, _A_GENERATOR_STEP) for job in jobs) < WORTH_PROCESSES:
         return 1
     reason = None
     if multiprocessing.current_process().daemon:
@@ -74,18 +76,6 @@ def split(jobs: list[Job]) -> list[Job]:
         parts += [(cell, [arm]) for arm in arms if arm not in sharing]
         parts += [(cell, sharing)] if sharing else []
     return parts
-
-
-def longest_first(jobs: list[Job], generator_units: int) -> list[Job]:
-    """Return the jobs in an order that leaves no process idle for long at the end."""
-    return sorted(jobs, key=lambda job: _steps(job, generator_units), reverse=True)
-
-
-def _steps(job: Job, generator_units: int) -> int:
-    cell, arms = job
-    drawing = any(arm.uses_synthetic for arm in arms)
-    fits = sum(map(cell.planned_steps, arms)) + cell.teacher_steps(arms)
-    return fits + drawing * generator_units * cell.generator_steps
 
 
 def pack(jobs: list[Job], folder: Path) -> None:
@@ -122,30 +112,54 @@ def _unpack(folder: Path) -> list[Job]:
     return jobs
 
 
-def compute(folder: Path, jobs: int, workers: int) -> Iterator[tuple[int, CellResult]]:
-    """Yield the number of each packed job and what it found, in any order.
+class Pool:
+    """Processes that compute packed jobs."""
 
-    Raises:
-        UnpackError: If the processes cannot read what was packed.
-        RuntimeError: If a process is killed.
-    """
-    with _pool(workers) as executor:
-        futures = {executor.submit(_compute, folder, number): number for number in range(jobs)}
+    def __init__(self, executor: Any, folder: Path, workers: int) -> None:
+        self._executor = executor
+        self._folder = folder
+        self._workers = workers
+
+    def timed(self) -> cost.Timings:
+        """Return what steps take while every process has some to do.
+
+        Raises:
+            UnpackError: If the processes cannot read what was packed.
+            RuntimeError: If a process is killed.
+        """
+        numbers = range(self._workers)
+        submit = functools.partial(self._executor.submit, _time, self._folder, self._workers)
+        return cost.average([_result(future) for future in list(map(submit, numbers))])
+
+    def compute(self, numbers: Iterable[int]) -> Iterator[tuple[int, CellResult]]:
+        """Yield the number of each packed job and what it found, in any order.
+
+        Args:
+            numbers: Of the jobs, in the order in which they are to start.
+
+        Raises:
+            UnpackError: If the processes cannot read what was packed.
+            RuntimeError: If a process is killed.
+        """
+        futures = {self._executor.submit(_compute, self._folder, each): each for each in numbers}
         for future in as_completed(futures):
-            try:
-                found = future.result()
-            except BrokenProcessPool as error:
-                raise RuntimeError(
-                    "A process of this comparison ended before its work did; memory may have run "
-                    "out. executor=None trains in this process alone, and with a workdir= no "
-                    "finished fit is lost."
-                ) from error
-            yield futures[future], found
+            yield futures[future], _result(future)
+
+
+def _result(future: Future[Any]) -> Any:
+    try:
+        return future.result()
+    except BrokenProcessPool as error:
+        raise RuntimeError(
+            "A process of this comparison ended before its work did; memory may have run "
+            "out. executor=None trains in this process alone, and with a workdir= no "
+            "finished fit is lost."
+        ) from error
 
 
 @contextlib.contextmanager
-def _pool(workers: int) -> Iterator[Any]:
-    """Yield an executor; afterwards none of its processes is left."""
+def started(folder: Path, workers: int) -> Iterator[Pool]:
+    """Yield processes for the jobs packed in a folder; afterwards none of them is left."""
     environment = {
         **_ONE_THREAD,
         "KERAS_BACKEND": keras.backend.backend(),
@@ -156,7 +170,7 @@ def _pool(workers: int) -> Iterator[Any]:
         workers, context=get_context("loky"), initializer=_begin, env=environment
     )
     try:
-        yield executor
+        yield Pool(executor, folder, workers)
     except BaseException:  # also where the comparison is interrupted
         executor.shutdown(kill_workers=True)
         raise
@@ -176,11 +190,23 @@ def _end_with_parent(parent: int) -> None:
 
 
 def _compute(folder: Path, number: int) -> CellResult:
+    return compute_elsewhere(*_read(folder)[number])
+
+
+def _time(folder: Path, workers: int, number: int) -> cost.Timings:
+    jobs = _read(folder)
+    (folder / f"ready-{number}").touch()
+    late = time.monotonic() + _WAIT
+    while len(list(folder.glob("ready-*"))) < workers and time.monotonic() < late:
+        time.sleep(0.01)  # alone, steps would be faster than they are going to be
+    return cost.measured(jobs)
+
+
+def _read(folder: Path) -> list[Job]:
     try:
-        jobs = _unpack(folder)
+        return _unpack(folder)
     except Exception as error:  # of any kind: what is sent may run any code when it is read
         raise UnpackError(f"{type(error).__name__}: {error}") from error
-    return compute_elsewhere(*jobs[number])
 
 
 def _has_accelerator() -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 
 from synthray.classifiers.fracture_classifier import FractureClassifier
-from synthray.comparison import cost, execution
+from synthray.comparison import execution
 from synthray.comparison.arms import Arm, Budget
 from synthray.comparison.cells import Cell
 from synthray.comparison.checks import check_data, checked_seeds
@@ -99,10 +99,7 @@ def train_classifier(
     [chosen] = recipe.arms
     shown: list[Any] = []
     if verbose in (1, "auto"):
-        work = cost.estimate([(cell, [chosen])])
-        text = work.text(1)
-        if text is not None:
-            sys.stdout.write(f"{text}\n")
+        work = execution.timed([(cell, [chosen])], lambda text: sys.stdout.write(f"{text}\n"))
         shown = [execution.progress_bar(work, verbose)]
     bench, _ = cell.prepared([chosen], shown=shown, verbose=verbose)
     model, _ = bench.trained(
