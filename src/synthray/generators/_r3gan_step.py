@@ -10,8 +10,9 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from synthray._devices import mean_over_replicas, replica_count, share_of_loss
+from synthray._devices import mean_over_replicas, replica_count
 from synthray.generators import losses
+from synthray.generators._alternating import Half
 from synthray.generators._precision import in_full_precision
 from synthray.generators.averaging import average_weights
 from synthray.generators.diff_augment import DiffAugment
@@ -57,12 +58,13 @@ class R3GANStep(GAN):
         self._augmentation_tracker = keras.metrics.Mean(name="augmentation")
         super().build(input_shape)
 
-    def call(self, images: Any, training: bool = False) -> Logits:
+    def call(self, images: Any, training: bool = False, half: Half | None = None) -> Logits:
         """Judge real images and as many new fakes, and penalise the discriminator's gradients.
 
         Args:
             images: Real images as in `GAN.call`; where conditional, `{"images", "labels"}`.
             training: Whether the averaged weights and the counters move on.
+            half: As in `GAN.call`. They move on with the discriminator's.
         """
         labels = None
         if self.num_classes is not None:
@@ -78,21 +80,20 @@ class R3GANStep(GAN):
         def critic(x: Any, condition: Any) -> Any:
             return flat(self.discriminator(inputs_of(x, condition), training=training))
 
-        d_real, d_fake = critic(real, condition), critic(detached, condition)
-        penalty = self._penalty(critic, real, d_real, condition) + self._penalty(
-            critic, detached, d_fake, condition
-        )
-        generated = flat(self.judge_frozen(inputs_of(fake, condition), training=training))
-        if training:
-            in_full_precision(self._advance, d_real - d_fake)
-        return {
-            "real": d_real,
-            "fake": d_fake,
-            "generated": generated,
-            "penalty": penalty,
-            "diversity": diversity,
-            "augmentation": ops.cast(self._augmentation_strength(), "float32"),
-        }
+        logits = {"real": critic(real, condition)}
+        if half != "generator":
+            logits["fake"] = critic(detached, condition)
+            logits["penalty"] = self._penalty(
+                critic, real, logits["real"], condition
+            ) + self._penalty(critic, detached, logits["fake"], condition)
+            logits["diversity"] = diversity
+            logits["augmentation"] = ops.cast(self._augmentation_strength(), "float32")
+        if half != "discriminator":
+            judged = self.judge_frozen(inputs_of(fake, condition), training=training)
+            logits["generated"] = flat(judged)
+        if training and half != "generator":
+            in_full_precision(self._advance, logits["real"] - logits["fake"])
+        return logits
 
     def losses_from_logits(self, logits: Logits) -> tuple[Any, Any]:
         """Return the relativistic losses, one value an image each."""
@@ -103,21 +104,14 @@ class R3GANStep(GAN):
             losses.relativistic_generator_loss(ops.stop_gradient(real), logits["generated"]),
         )
 
-    def compute_loss(
-        self,
-        x: Any = None,
-        y: Any = None,
-        y_pred: Any = None,
-        sample_weight: Any = None,
-        training: bool = True,
-    ) -> Any:
-        """Return the sum of both losses and of the penalties, as `GAN.compute_loss`."""
-        loss = super().compute_loss(x, y, y_pred, sample_weight, training)
-        penalty = 0.5 * self.gamma * ops.mean(y_pred["penalty"])
+    def discriminator_loss(self, logits: Logits, sample_weight: Any = None) -> Any:
+        """Return the discriminator's loss and penalties, as `GAN.discriminator_loss`."""
+        loss = super().discriminator_loss(logits, sample_weight)
+        penalty = 0.5 * self.gamma * ops.mean(logits["penalty"])
         self._penalty_tracker.update_state(penalty)
-        self._diversity_tracker.update_state(y_pred["diversity"])
-        self._augmentation_tracker.update_state(y_pred["augmentation"])
-        return loss + share_of_loss(penalty)
+        self._diversity_tracker.update_state(logits["diversity"])
+        self._augmentation_tracker.update_state(logits["augmentation"])
+        return loss + penalty
 
     def _penalty(self, critic: Critic, images: Any, logits: Any, condition: Any) -> Any:
         rows = slice(None, None, self.penalty_every)

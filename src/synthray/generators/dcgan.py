@@ -10,7 +10,7 @@ from keras import layers
 from synthray._layers import Conv2D, Dropout
 from synthray._seeds import resolve_seed, spawn_seeds
 from synthray.generators import losses
-from synthray.generators.gan import GAN, Logits
+from synthray.generators.gan import GAN, Logits, Updates
 
 _NEGATIVE_SLOPE = 0.2
 _DROPOUT = 0.2
@@ -28,6 +28,7 @@ class DCGAN(GAN):
         image_shape: Height, width and channels; height and width divisible by 8, channels 1 or 3.
         latent_dim: Length of the latent vector.
         width: Multiplies the filters of both networks; 0.25 trains about ten times faster.
+        updates: `"simultaneous"`, or `"alternating"`: as of `GAN`.
         seed: Seed of the latents and of the order of the images; `None` draws one.
         **kwargs: `name`, `dtype` (a Keras dtype policy, such as `"mixed_bfloat16"`).
 
@@ -49,6 +50,7 @@ class DCGAN(GAN):
         latent_dim: int = 128,
         *,
         width: float = 1.0,
+        updates: Updates = "simultaneous",
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
@@ -64,6 +66,7 @@ class DCGAN(GAN):
         super().__init__(
             dcgan_generator(image_shape, latent_dim, width, policy, g_seed),
             dcgan_discriminator(image_shape, width, policy, d_seed),
+            updates=updates,
             seed=seed,
             dtype=policy,
             **kwargs,
@@ -83,6 +86,7 @@ class DCGAN(GAN):
             "image_shape": list(self.image_shape),
             "latent_dim": self.latent_dim,
             "width": self.width,
+            "updates": self.updates,
             "seed": self.seed,
             "name": self.name,
             "dtype": self.dtype_policy.name,

@@ -3,30 +3,43 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any
+from typing import Any, Literal, get_args
 
 import keras
 import numpy as np
 from keras import ops
 
-from synthray._devices import batches_in_shares, devices_of, rows_of_replica, share_of_loss
+from synthray._devices import (
+    batches_in_shares,
+    devices_of,
+    replica_count,
+    rows_of_replica,
+    share_of_loss,
+)
 from synthray._seed_state import OrderByStep, with_callback
 from synthray._seeds import resolve_seed
+from synthray.generators import _alternating
+from synthray.generators._alternating import Half
 from synthray.generators._inputs import TrainingImages, prepare_images
 from synthray.generators._one_pass import OnePassModel
 from synthray.generators._sampling import Sampler
 
 Logits = dict[str, Any]
+Updates = Literal["simultaneous", "alternating"]
 
 
 class GAN(Sampler, OnePassModel):
-    """A generator and a discriminator, trained as one model with one loss and one optimizer.
+    """A generator and a discriminator, trained as one model by one optimizer.
 
-    One forward pass draws the fakes once. The discriminator sees them behind `stop_gradient`; the
-    generator's loss sees the discriminator through `stateless_call` with its variables behind
-    `stop_gradient`. The sum of both losses therefore has, in one backward pass, exactly the
-    gradients of the two, and the stock `fit` trains it on every backend, with callbacks, mixed
-    precision, `steps_per_execution` and distribution as Keras has them.
+    With simultaneous updates, one forward pass draws the fakes once. The discriminator sees them
+    behind `stop_gradient`; the generator's loss sees the discriminator through `stateless_call`
+    with its variables behind `stop_gradient`. The sum of both losses therefore has, in one backward
+    pass, exactly the gradients of the two, and the stock `fit` trains it on every backend, with
+    callbacks, mixed precision, `steps_per_execution` and distribution as Keras has them.
+
+    With alternating updates a step has two halves: the discriminator is updated, then the generator
+    by new fakes that the updated discriminator judges, as in the algorithm of Goodfellow et al.
+    2014 (arXiv 1406.2661). `fit` and all that comes with it stay the same.
 
     A new GAN is one subclass: build two networks and pass them to `__init__`, and write
     `losses_from_logits`. The generator maps `(n, latent_dim)` to images scaled to `OUTPUT_RANGE`,
@@ -35,8 +48,12 @@ class GAN(Sampler, OnePassModel):
     Args:
         generator: Network from latents to images.
         discriminator: Network from images to logits.
+        updates: `"simultaneous"` or `"alternating"`.
         seed: Seed of the latents and of the order of the images; `None` draws one.
         **kwargs: Passed to `keras.Model`.
+
+    Raises:
+        ValueError: If `updates` is neither.
     """
 
     LOSS_ADVICE = "For another loss, subclass it and override losses_from_logits."
@@ -46,15 +63,19 @@ class GAN(Sampler, OnePassModel):
         generator: keras.Model,
         discriminator: keras.Model,
         *,
+        updates: Updates = "simultaneous",
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
+        if updates not in get_args(Updates):
+            raise ValueError(f'updates must be "simultaneous" or "alternating", got {updates!r}.')
         # Pixels come as integers or in the user's scale: the networks cast, this model does not.
         super().__init__(autocast=False, **kwargs)
         self.generator = generator
         self.discriminator = discriminator
         self.latent_dim = int(generator.inputs[0].shape[-1])
         self.image_shape = tuple(int(d) for d in generator.output_shape[1:])
+        self.updates = updates
         self.seed = resolve_seed(seed)
         self.seed_generator = keras.random.SeedGenerator(self.seed)
         self._d_loss_tracker = keras.metrics.Mean(name="d_loss")
@@ -98,21 +119,24 @@ class GAN(Sampler, OnePassModel):
             low, high = np.asarray(store["float_range"]).tolist()
             self._float_range = (low, high)
 
-    def call(self, images: Any, training: bool = False) -> Logits:
-        """Judge real images and as many new fakes: one forward pass of a training step.
+    def call(self, images: Any, training: bool = False, half: Half | None = None) -> Logits:
+        """Judge real images and as many new fakes: the forward pass of a training step.
 
         Args:
             images: Real images, shape `(n, *image_shape)`: integers of 0 to 255, or floats in the
                 range that `fit` found.
             training: Whether dropout is active.
+            half: The network to be updated, where it is but one: leaves out what its loss does
+                not need.
         """
-        real = self._to_output_range(images)
         fake = self.generator(self.draw_latents(ops.shape(images)[0]), training=training)
-        logits = {
-            "real": self.discriminator(real, training=training),
-            "fake": self.discriminator(ops.stop_gradient(fake), training=training),
-            "generated": self.judge_frozen(fake, training=training),
-        }
+        logits = {}
+        if half != "generator":
+            real = self._to_output_range(images)
+            logits["real"] = self.discriminator(real, training=training)
+            logits["fake"] = self.discriminator(ops.stop_gradient(fake), training=training)
+        if half != "discriminator":
+            logits["generated"] = self.judge_frozen(fake, training=training)
         return {k: ops.cast(ops.reshape(v, (-1,)), "float32") for k, v in logits.items()}
 
     def draw_latents(self, n: Any) -> Any:
@@ -147,14 +171,33 @@ class GAN(Sampler, OnePassModel):
             sample_weight: Optional weight an image, shape `(n,)`.
             training: Ignored.
         """
-        d_losses, g_losses = self.losses_from_logits(y_pred)
-        if sample_weight is not None:
-            weight = ops.cast(ops.reshape(sample_weight, (-1,)), "float32")
-            d_losses, g_losses = d_losses * weight, g_losses * weight
-        d_loss, g_loss = ops.mean(d_losses), ops.mean(g_losses)
-        self._d_loss_tracker.update_state(d_loss)
-        self._g_loss_tracker.update_state(g_loss)
-        return share_of_loss(d_loss + g_loss)
+        d_loss = self.discriminator_loss(y_pred, sample_weight)
+        return share_of_loss(d_loss + self.generator_loss(y_pred, sample_weight))
+
+    def discriminator_loss(self, logits: Logits, sample_weight: Any = None) -> Any:
+        """Return the discriminator's loss of a batch, and add it to the metric."""
+        losses = self.losses_from_logits({"generated": logits["fake"]} | logits)[0]
+        loss = _weighted_mean(losses, sample_weight)
+        self._d_loss_tracker.update_state(loss)
+        return loss
+
+    def generator_loss(self, logits: Logits, sample_weight: Any = None) -> Any:
+        """Return the generator's loss of a batch, and add it to the metric."""
+        absent = dict.fromkeys(("real", "fake"), logits["generated"])
+        loss = _weighted_mean(self.losses_from_logits(absent | logits)[1], sample_weight)
+        self._g_loss_tracker.update_state(loss)
+        return loss
+
+    def half_loss(self, images: Any, half: Half, sample_weight: Any = None) -> Any:
+        """Return the loss of one network, after a forward pass for it alone."""
+        loss = self.discriminator_loss if half == "discriminator" else self.generator_loss
+        return share_of_loss(loss(self(images, training=True, half=half), sample_weight))
+
+    def train_step(self, *args: Any) -> Any:
+        """Take a step as Keras does on the backend in use, or one in two halves."""
+        if self.updates == "simultaneous":
+            return super().train_step(*args)
+        return _alternating.train_step(self, *args)
 
     def fit(
         self,
@@ -251,8 +294,18 @@ class GAN(Sampler, OnePassModel):
         out_low, out_high = self.OUTPUT_RANGE
         return unit * (out_high - out_low) + out_low
 
+    def count_loss(self, loss: Any, n: Any) -> None:
+        """Add the loss of a batch of so many images to the metric that `fit` shows."""
+        self._loss_tracker.update_state(loss * replica_count(), sample_weight=n)
+
     def _set_float_range(self, training: TrainingImages) -> None:
         if training.value_range != self._float_range:
             self._float_range = training.value_range
             # Traced functions hold the old range as a constant.
             self.train_function = self.test_function = None
+
+
+def _weighted_mean(losses: Any, weight: Any) -> Any:
+    if weight is not None:
+        losses = losses * ops.cast(ops.reshape(weight, (-1,)), "float32")
+    return ops.mean(losses)

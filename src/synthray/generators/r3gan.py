@@ -20,6 +20,7 @@ from synthray.generators._r3gan_networks import (
 from synthray.generators._r3gan_step import Critic, R3GANStep, flat
 from synthray.generators._rate_decay import CosineRate, fixed_rate
 from synthray.generators.diff_augment import AUGMENTATIONS, DiffAugment
+from synthray.generators.gan import Updates
 from synthray.generators.guard import TrainingGuard
 
 
@@ -58,6 +59,8 @@ class R3GAN(R3GANStep):
             (Shahbazi et al. 2022, arXiv 2201.06578). `sample` draws with the weight reached.
         rate_decay: The learning rate falls along a half cosine to this share of its first value at
             the end of what `fit` is asked for; 1 leaves it alone, as does a schedule of your own.
+        updates: `"alternating"`, as in the paper, or `"simultaneous"`, which draws the fakes of a
+            step once and learns less from as many images (see "Generators compared").
         seed: Seed of weights, latents and the order of the images; `None` draws one.
         **kwargs: `name`, `dtype` (a Keras dtype policy, such as `"mixed_bfloat16"`).
 
@@ -94,6 +97,7 @@ class R3GAN(R3GANStep):
         ema_images: int = 20_000,
         label_images: int = 60_000,
         rate_decay: float = 0.25,
+        updates: Updates = "alternating",
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
@@ -131,6 +135,7 @@ class R3GAN(R3GANStep):
         super().__init__(
             r3gan_generator(shape, latent_dim, **size, dtype=policy, seed=g_seed),
             judge(policy),
+            updates=updates,
             seed=seed,
             dtype=policy,
             **kwargs,
@@ -242,6 +247,7 @@ class R3GAN(R3GANStep):
             "ema_images": self.ema_images,
             "label_images": self.label_images,
             "rate_decay": self.rate_decay,
+            "updates": self.updates,
             "seed": self.seed,
             "name": self.name,
             "dtype": self.dtype_policy.name,

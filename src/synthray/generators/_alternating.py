@@ -1,0 +1,139 @@
+"""A training step in two halves: the discriminator is updated, then the generator against it.
+
+Keras has a training step for each backend, which differentiates one loss. Here are the same steps
+with two: `GAN` writes what is computed, and this file how it is differentiated.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any, Literal
+
+import keras
+
+Half = Literal["discriminator", "generator"]
+Gradients = Callable[[Any, Callable[[], Any], list[Any]], tuple[Any, Any]]
+
+
+def train_step(model: Any, *args: Any) -> Any:
+    """Take one step, with the arguments and the result of Keras' own on the backend in use.
+
+    Both halves count as one step of the optimizer.
+    """
+    backend = keras.backend.backend()
+    if backend == "jax":
+        return _jax_step(model, *args)
+    return _halves(model, *args, gradients=_tensorflow if backend == "tensorflow" else _torch)
+
+
+def _halves(model: Any, data: Any, *, gradients: Gradients) -> Any:
+    x, _, weight = keras.utils.unpack_x_y_sample_weight(data)
+    optimizer = model.optimizer
+    before = keras.ops.convert_to_tensor(optimizer.iterations) + 0  # a copy: torch updates in place
+    total = 0.0
+    halves: tuple[Half, Half] = ("discriminator", "generator")
+    for half in halves:
+        variables = getattr(model, half).trainable_variables
+
+        def compute(half: Half = half) -> Any:
+            return model.half_loss(x, half, weight)
+
+        loss, found = gradients(model, compute, variables)
+        optimizer.iterations.assign(before)
+        _apply(model, found, variables)
+        total = total + loss
+    model.count_loss(total, len_of(x))
+    return model.get_metrics_result()
+
+
+def len_of(x: Any) -> Any:
+    """Return how many images a batch holds."""
+    return keras.ops.shape(x["images"] if isinstance(x, dict) else x)[0]
+
+
+def _apply(model: Any, gradients: Any, variables: list[Any]) -> None:
+    backend = keras.backend.backend()
+    if backend == "jax":
+        _apply_jax(model, gradients, variables)
+    elif backend == "torch":
+        import torch
+
+        with torch.no_grad():
+            model.optimizer.apply(gradients, variables)
+    else:
+        model.optimizer.apply(gradients, variables)
+
+
+def _apply_jax(model: Any, gradients: Any, variables: list[Any]) -> None:
+    # The form without side effects: scaled losses have no other there.
+    found = dict(zip(map(id, variables), gradients, strict=True))
+    held, state = model.trainable_variables, model.optimizer.variables
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Gradients do not exist for variables")
+        new = model.optimizer.stateless_apply(
+            [v.value for v in state], [found.get(id(v)) for v in held], [v.value for v in held]
+        )
+    for group, values in zip((held, state), new, strict=True):
+        for variable, value in zip(group, values, strict=True):
+            variable.assign(value)
+
+
+def _tensorflow(model: Any, compute: Callable[[], Any], variables: list[Any]) -> tuple[Any, Any]:
+    import tensorflow as tf
+
+    with tf.GradientTape() as tape:
+        loss = compute()
+        scaled = model.optimizer.scale_loss(loss)
+    return loss, tape.gradient(scaled, variables)
+
+
+def _torch(model: Any, compute: Callable[[], Any], variables: list[Any]) -> tuple[Any, Any]:
+    import torch
+
+    loss = compute()
+    values = [variable.value for variable in variables]
+    scaled = model.optimizer.scale_loss(loss)
+    return loss.detach(), torch.autograd.grad(scaled, values, allow_unused=True)
+
+
+def _jax_step(model: Any, state: tuple[Any, ...], data: Any) -> Any:
+    """Compute with the values of a state in place of the variables', and return the new state."""
+    groups = _variables(model)
+    held: list[tuple[Any, Any]] = []
+    for group, values in zip(groups, state, strict=True):
+        held += zip(group, values, strict=True)
+    with keras.StatelessScope(state_mapping=held) as scope:
+        logs = _halves(model, data, gradients=_jax)
+    return logs, tuple([scope.get_current_value(v) for v in group] for group in groups)
+
+
+def _jax(model: Any, compute: Callable[[], Any], variables: list[Any]) -> tuple[Any, Any]:
+    import jax
+
+    chosen = {id(variable) for variable in variables}
+    rest = [v for group in _variables(model) for v in group if id(v) not in chosen]
+    held = [(v, v.value) for v in rest]
+
+    def pure(values: list[Any]) -> tuple[Any, Any]:
+        mapping = [*held, *zip(variables, values, strict=True)]
+        with keras.StatelessScope(state_mapping=mapping) as scope:
+            loss = compute()
+            scaled = model.optimizer.scale_loss(loss)
+        return scaled, (loss, [scope.get_current_value(v) for v in rest])
+
+    values = [variable.value for variable in variables]
+    (_, (loss, moved)), gradients = jax.value_and_grad(pure, has_aux=True)(values)
+    for variable, value in zip(rest, moved, strict=True):
+        variable.assign(value)
+    return loss, gradients
+
+
+def _variables(model: Any) -> list[list[Any]]:
+    """Return a model's variables in the order in which Keras hands their values to a step."""
+    return [
+        model.trainable_variables,
+        model.non_trainable_variables,
+        model.optimizer.variables,
+        model.metrics_variables,
+    ]

@@ -1,0 +1,136 @@
+"""Alternating updates: what a step computes, on every backend, and what `fit` still does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import synthray as sr
+from synthray.generators import losses
+from synthray.generators._alternating import Half
+from synthray.generators.gan import GAN, Logits
+
+SHAPE = (4, 4, 1)
+
+
+class Bare(GAN):
+    """Two dense networks and no other draws than latents."""
+
+    def __init__(self, updates: Any = "alternating") -> None:
+        dense = keras.layers.Dense
+        initializers = [keras.initializers.GlorotUniform(s) for s in range(2)]
+        layers = [keras.Input((3,)), dense(16, kernel_initializer=initializers[0])]
+        generator = keras.Sequential([*layers, keras.layers.Reshape(SHAPE)])
+        layers = [keras.Input(SHAPE), keras.layers.Flatten()]
+        judge = keras.Sequential([*layers, dense(1, kernel_initializer=initializers[1])])
+        super().__init__(generator, judge, updates=updates, seed=1)
+
+    def losses_from_logits(self, logits: Logits) -> tuple[Any, Any]:
+        return (
+            losses.non_saturating_discriminator_loss(logits["real"], logits["fake"]),
+            losses.non_saturating_generator_loss(logits["generated"]),
+        )
+
+
+def images(n: int = 8) -> NDArray[np.uint8]:
+    return np.random.default_rng(0).integers(0, 256, (n, *SHAPE), dtype=np.uint8)
+
+
+def step(gan: GAN, **arguments: Any) -> GAN:
+    gan.compile(keras.optimizers.SGD(0.5), **arguments)
+    gan.fit(images(), batch_size=8, epochs=1, shuffle=False, verbose=0)
+    return gan
+
+
+def assert_equal(first: keras.Model, second: keras.Model) -> None:
+    for one, other in zip(first.get_weights(), second.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.backend
+@pytest.mark.parametrize("eagerly", [False, True])
+def test_the_generator_answers_the_updated_discriminator(eagerly: bool) -> None:
+    turns = step(Bare(), run_eagerly=eagerly)
+    together = step(Bare("simultaneous"))
+    assert_equal(turns.discriminator, together.discriminator)
+    assert (
+        np.abs(turns.generator.get_weights()[0] - together.generator.get_weights()[0]).max() > 0.01
+    )
+    # The other half by hand: the first generator, the next latents, the discriminator as updated.
+    after = Bare("simultaneous")
+    after.discriminator.set_weights(turns.discriminator.get_weights())
+    after.seed_generator.state.assign(together.seed_generator.state)
+    step(after)
+    assert_equal(turns.generator, after.generator)
+
+
+@pytest.mark.backend
+def test_halves_are_one_step() -> None:
+    gan = Bare()
+    gan.compile(keras.optimizers.Adam(1e-2))
+    history = gan.fit(images(16), batch_size=8, epochs=3, verbose=0).history
+    assert int(gan.optimizer.iterations) == 6
+    parts = np.add(history["d_loss"], history["g_loss"])
+    np.testing.assert_allclose(history["loss"], parts, rtol=1e-5)
+
+
+@pytest.mark.backend
+@pytest.mark.skipif(keras.backend.backend() == "torch", reason="Keras takes one step on torch")
+def test_several_steps_at_once_are_the_same() -> None:
+    found = []
+    for count in (1, 2):
+        gan = Bare()
+        gan.compile(keras.optimizers.Adam(1e-2), steps_per_execution=count)
+        gan.fit(images(32), batch_size=8, epochs=2, verbose=0)
+        found.append(gan)
+    assert_equal(found[0].generator, found[1].generator)
+    assert_equal(found[0].discriminator, found[1].discriminator)
+
+
+@pytest.mark.backend
+def test_weights_of_images_count_for_both() -> None:
+    gan = Bare()
+    known: list[float] = []
+    gan.compile(keras.optimizers.SGD(0.0))
+    halves: tuple[Half, Half] = ("discriminator", "generator")
+    for half in halves:
+        for weight in (None, 2 * np.ones(8, "float32")):
+            gan.seed_generator.state.assign(Bare().seed_generator.state)
+            loss = gan.half_loss(images(), half, weight)
+            known.append(float(keras.ops.convert_to_numpy(keras.ops.stop_gradient(loss))))
+    assert known[1::2] == pytest.approx([2 * known[0], 2 * known[2]], rel=1e-5)
+
+
+@pytest.mark.backend
+def test_a_scaled_loss_moves_by_the_same() -> None:
+    scaled, plain = Bare(), Bare()
+    scaled.compile(keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.5)))
+    scaled.fit(images(), batch_size=8, epochs=1, shuffle=False, verbose=0)
+    assert int(scaled.optimizer.iterations) == 1
+    assert_equal(scaled.generator, step(plain).generator)
+    assert_equal(scaled.discriminator, plain.discriminator)
+
+
+def test_reloaded_it_goes_on(tmp_path: Path) -> None:
+    shape = (8, 8, 1)
+    x = np.random.default_rng(0).integers(0, 256, (16, *shape), dtype=np.uint8)
+    gan = sr.DCGAN(shape, 4, width=0.125, updates="alternating", seed=0)
+    gan.fit(x, batch_size=8, epochs=2, verbose=0)
+    gan.save(tmp_path / "gan.keras")
+    again = keras.saving.load_model(tmp_path / "gan.keras")
+    assert again.updates == "alternating"
+    for model in (gan, again):
+        model.fit(x, batch_size=8, epochs=1, verbose=0)
+    for one, other in zip(gan.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_other_updates_are_refused() -> None:
+    with pytest.raises(ValueError, match=r'"simultaneous" or "alternating", got \'both\''):
+        sr.R3GAN((8, 8, 1), updates="both")  # type: ignore[arg-type]
+    assert sr.R3GAN((8, 8, 1), width=0.25).updates == "alternating"
