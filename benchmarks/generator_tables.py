@@ -140,13 +140,19 @@ def _row(title: str, run: Run) -> str:
     drawn, screen = run["report"]["scores"]["drawn"], run["report"]["memorization"]
     cells = [
         title,
-        f"`{run['generator']}`",
+        made_by(run),
         f"{run['minutes']:.0f}",
         f"{run['images_seen']:,}",
         *_scores(drawn, run["report"]["scores"]["augmented"]),
         *_screen(screen),
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def made_by(run: Run) -> str:
+    """Return a generator's name; of results from before `R3GAN` updated in turns, that too."""
+    before = run["generator"] == "R3GAN" and run["config"].get("updates") != "alternating"
+    return f"`{run['generator']}`" + ", simultaneous updates" * before
 
 
 def _references(title: str, run: Run) -> str:
@@ -205,14 +211,14 @@ def sweep(folder: Path) -> str:
 
 
 def alternating(path: Path) -> str:
-    """Return the table of one pass for both networks against updates in turns."""
+    """Return the table of simultaneous updates against alternating ones."""
     if not path.exists():
         return "Not measured yet."
     values = json.loads(path.read_text(encoding="utf-8"))["values"]
     rows = ["| updates | seed | minutes | KID | coverage | recall |", "|---|---|---|---|---|---|"]
-    for run in sorted(values["runs"], key=lambda run: (run["form"], run["seed"])):
+    for run in sorted(values["runs"], key=lambda run: (run["updates"], run["seed"])):
         drawn = run["drawn"]
-        cells = [run["form"], str(run["seed"]), f"{run['minutes']:.1f}", kid_interval(drawn)]
+        cells = [run["updates"], str(run["seed"]), f"{run['minutes']:.1f}", kid_interval(drawn)]
         cells += [f"{drawn['coverage']:.2f}", f"{drawn['recall']:.2f}"]
         rows.append(f"| {' | '.join(cells)} |")
     seen = values["runs"][0]["images_seen"]

@@ -26,11 +26,13 @@ WITHOUT = (
 NOT_DONE = "Not measured yet."
 SETS = {
     "fracatlas": "FracAtlas",
+    "fracatlas-simultaneous": "FracAtlas, simultaneous updates of `R3GAN`",
     "fracatlas-conditional": "FracAtlas, one generator for both classes",
     "bone": "the slides' bone set",
     "chest": "chest films",
     "phantoms": "phantoms",
 }
+FORMS = {"conditional": " of both classes", "simultaneous": ", simultaneous updates"}
 CLASSIFIERS = {"deck": "the slides' classifier", "residual": "the residual network"}
 
 
@@ -48,8 +50,7 @@ def pools(folder: Path = RESULTS / "generators") -> str:
             drawn, real = report["scores"]["drawn"], report["scores"]["real"]
             kid = kid_interval(drawn)
             made = f"`{v['generator']}`"
-            if path.stem.endswith("-conditional"):
-                made += " of both classes"
+            made += FORMS.get(path.stem.rpartition("-")[2], "")
             cells = [f"{SETS[v['set']]}, {size}, {kind}", str(v["fold"]), made]
             cells += [f"{sum(v['minutes']):.0f}", f"{sum(v['images_seen']):,}", kid]
             cells += [f"{real['kid']:.3f}", f"{drawn['recall']:.2f}", f"{drawn['coverage']:.2f}"]

@@ -38,6 +38,7 @@ RUNS: dict[str, tuple[str, list[str]]] = {
     "full augmentation": ('"augment_strength": 1', []),
     "average 5000": ('"ema_images": 5000', []),
     "latent 256": ('"latent_dim": 256', []),
+    "simultaneous updates": ('"updates": "simultaneous"', []),
     "float32": ('"dtype": "float32"', []),
 }
 

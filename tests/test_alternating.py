@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import keras
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 import synthray as sr
 from synthray.generators import losses
 from synthray.generators._alternating import Half
-from synthray.generators.gan import GAN, Logits
+from synthray.generators.gan import GAN, Logits, Updates
 
 SHAPE = (4, 4, 1)
 
@@ -67,6 +67,29 @@ def test_the_generator_answers_the_updated_discriminator(eagerly: bool) -> None:
     after.seed_generator.state.assign(together.seed_generator.state)
     step(after)
     assert_equal(turns.generator, after.generator)
+
+
+@pytest.mark.backend
+def test_r3gan_counts_once() -> None:
+    trained = {}
+    for updates in get_args(Updates):
+        gan = sr.R3GAN((16, 16, 1), 4, width=0.125, augment_strength=0, updates=updates, seed=0)
+        x = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 1), dtype=np.uint8)
+        history = gan.fit(x, batch_size=8, epochs=1, verbose=0, guard=False).history
+        assert {"d_loss", "g_loss", "penalty", "diversity", "augmentation"} < set(history)
+        assert int(gan.images_seen) == 8
+        trained[updates] = gan
+    one, turns = trained.values()
+
+    def far(part: str) -> float:
+        pairs = zip(
+            getattr(one, part).get_weights(), getattr(turns, part).get_weights(), strict=True
+        )
+        return max(float(np.abs(a - b).max()) for a, b in pairs)
+
+    assert far("ema_generator") < 1e-6
+    assert far("discriminator") < 1e-5
+    assert far("generator") > 1e-4
 
 
 @pytest.mark.backend

@@ -8,8 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import keras
-import numpy as np
 import pytest
 
 import synthray as sr
@@ -85,29 +83,3 @@ def test_images_are_padded_for_the_dcgan(monkeypatch: pytest.MonkeyPatch) -> Non
     assert (padded.images[:, :30, :28] == small.images).all()
     assert (padded.images[:, 30:, :28] == small.images[:, 29:]).all()
     assert generators.padded(small, 1).image_shape == small.image_shape
-
-
-def test_updates_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The discriminator learns what it learns in one pass; the generator then meets a new one."""
-    if keras.backend.backend() != "tensorflow":
-        pytest.skip("benchmarks/alternating.py is for TensorFlow")
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
-    in_turns = importlib.import_module("alternating").InTurns
-    images = sr.make_phantoms(8, image_shape=(16, 16, 1), seed=0).images
-    trained = {}
-    for kind in (sr.R3GAN, in_turns):
-        gan = kind((16, 16, 1), width=0.125, latent_dim=4, augment_strength=0, seed=0)
-        before = [v.numpy() for v in gan.generator.trainable_variables]
-        gan.fit(images, batch_size=8, epochs=1, verbose=0, guard=False)
-        trained[kind] = gan
-        after = [v.numpy() for v in gan.generator.trainable_variables]
-        assert any((a != b).any() for a, b in zip(after, before, strict=True))
-    one, turns = trained[sr.R3GAN], trained[in_turns]
-
-    def far(part: str) -> float:
-        pairs = zip(getattr(one, part).weights, getattr(turns, part).weights, strict=True)
-        return max(float(np.abs(a.numpy() - b.numpy()).max()) for a, b in pairs)
-
-    assert far("discriminator") < 1e-6
-    assert far("generator") > 1e-4
-    assert int(turns.images_seen.numpy()) == int(one.images_seen.numpy()) == 8
