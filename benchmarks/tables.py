@@ -187,6 +187,18 @@ def duplicates() -> str:
     return "\n".join(rows) + "\n\n" + "\n\n".join(lines)
 
 
+def estimate() -> str:
+    path = RESULTS / "estimate.json"
+    if not path.exists():
+        return "Not measured yet."
+    values = load("estimate.json")["values"]
+    return (
+        f"`tune` on {values['images']:,} radiographs of FracAtlas, two folds and one seed, said "
+        f"after {values['minutes_before_it_was_told']:.1f} minutes that it would take "
+        f"{values['told_minutes']:.0f} more, and took {values['minutes_after']:.1f}."
+    )
+
+
 def error_rates() -> str:
     values = load("error_rates.json")["values"]
     rows = [
@@ -231,6 +243,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "grouped_fracatlas": functools.partial(grouped, "fracatlas"),
     "duplicates": duplicates,
     "error_rates": error_rates,
+    "estimate": estimate,
     "speed": functools.partial(speed_tables.speed, RESULTS / "speed"),
     "pools": study_tables.pools,
     "study": study_tables.study,

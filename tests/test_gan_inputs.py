@@ -97,7 +97,7 @@ def test_a_new_generator_must_define_its_losses() -> None:
     gan = small()
     bare = sr.GAN(gan.generator, gan.discriminator, seed=0)
     with pytest.raises(NotImplementedError, match="GAN must define losses_from_logits"):
-        bare.compute_loss(y_pred={})
+        bare.compute_loss(y_pred={"fake": None, "generated": None})
 
 
 @pytest.mark.parametrize(
