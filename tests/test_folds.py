@@ -409,6 +409,7 @@ def test_jobs_side_by_side() -> None:
     work = cost.Estimate(8, seconds=(5400.0, 600.0), parts="2 fits")
     assert work.text() == "Cost, by a few timed steps: 2 fits; together 1.7 h."
     assert work.text(2) == "Cost, by a few timed steps: 2 fits; together 1.7 h, by 2 workers 1.5 h."
+    assert str(work.text(2, timed_alone=True)).endswith("1.5 h if they do not hinder each other.")
     assert cost.Estimate(8).text(2) is None
     timings = [cost.Timings(1.0, 2.0, 3.0, 4.0), cost.Timings(3.0, 4.0, 5.0, 8.0)]
     assert cost.average(timings) == cost.Timings(2.0, 3.0, 4.0, 6.0)

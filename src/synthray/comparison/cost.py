@@ -58,13 +58,19 @@ class Estimate:
     seconds: tuple[float, ...] = ()
     parts: str = ""
 
-    def text(self, workers: int = 1) -> str | None:
-        """Return what to say of it, where so many jobs are computed side by side."""
+    def text(self, workers: int = 1, *, timed_alone: bool = False) -> str | None:
+        """Return what to say of it.
+
+        Args:
+            workers: How many jobs are computed side by side.
+            timed_alone: Whether the steps were timed in one process that had all cores.
+        """
         if not self.seconds:
             return None
         text = f"Cost, by a few timed steps: {self.parts}; together {describe(sum(self.seconds))}"
         if workers > 1:
             text += f", by {workers} workers {describe(side_by_side(self.seconds, workers))}"
+            text += " if they do not hinder each other" * timed_alone
         return f"{text}."
 
 

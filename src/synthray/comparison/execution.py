@@ -44,8 +44,9 @@ def compute(
 
 def timed(jobs: list[Job], say: Callable[[str], object], workers: int = 1) -> cost.Estimate:
     """Time a few steps in this process, where there are many, and say what all will cost."""
-    timings = cost.measured(jobs) if cost.worth_timing(jobs) else None
-    return _told(cost.estimate(jobs, timings), say, workers)
+    work = cost.estimate(jobs, cost.measured(jobs) if cost.worth_timing(jobs) else None)
+    _tell(work.text(workers, timed_alone=True), say)
+    return work
 
 
 def progress_bar(work: cost.Estimate, verbose: Any) -> StepProgress | None:
@@ -85,11 +86,9 @@ def workers(executor: Executor) -> int:
     return found if isinstance(found, int) else multiprocessing.cpu_count()
 
 
-def _told(work: cost.Estimate, say: Callable[[str], object], workers: int) -> cost.Estimate:
-    text = work.text(workers)
+def _tell(text: str | None, say: Callable[[str], object]) -> None:
     if text is not None:
         say(text)
-    return work
 
 
 def _here(jobs: list[Job], progress: StepProgress | None, verbose: Any) -> Found:
@@ -126,7 +125,8 @@ def _in_processes(
             try:
                 with processes.started(Path(folder), count) as pool:
                     timings = pool.timed() if cost.worth_timing(jobs) else None
-                    work = _told(cost.estimate(jobs, timings), say, count)
+                    work = cost.estimate(jobs, timings)
+                    _tell(work.text(count), say)
                     progress = progress_bar(work, verbose)
                     order = cost.longest_first(jobs, work.generator_units)
                     for number, found in pool.compute(order):
