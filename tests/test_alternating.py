@@ -31,9 +31,10 @@ class Bare(GAN):
         super().__init__(generator, judge, updates=updates, seed=1)
 
     def losses_from_logits(self, logits: Logits) -> tuple[Any, Any]:
+        real = keras.ops.stop_gradient(logits["real"])
         return (
-            losses.non_saturating_discriminator_loss(logits["real"], logits["fake"]),
-            losses.non_saturating_generator_loss(logits["generated"]),
+            losses.relativistic_discriminator_loss(logits["real"], logits["fake"]),
+            losses.relativistic_generator_loss(real, logits["generated"]),
         )
 
 

@@ -129,11 +129,10 @@ class GAN(Sampler, OnePassModel):
             half: The network to be updated, where it is but one: leaves out what its loss does
                 not need.
         """
+        real = self._to_output_range(images)
         fake = self.generator(self.draw_latents(ops.shape(images)[0]), training=training)
-        logits = {}
+        logits = {"real": self.discriminator(real, training=training)}
         if half != "generator":
-            real = self._to_output_range(images)
-            logits["real"] = self.discriminator(real, training=training)
             logits["fake"] = self.discriminator(ops.stop_gradient(fake), training=training)
         if half != "discriminator":
             logits["generated"] = self.judge_frozen(fake, training=training)
@@ -183,8 +182,8 @@ class GAN(Sampler, OnePassModel):
 
     def generator_loss(self, logits: Logits, sample_weight: Any = None) -> Any:
         """Return the generator's loss of a batch, and add it to the metric."""
-        absent = dict.fromkeys(("real", "fake"), logits["generated"])
-        loss = _weighted_mean(self.losses_from_logits(absent | logits)[1], sample_weight)
+        losses = self.losses_from_logits({"fake": logits["generated"]} | logits)[1]
+        loss = _weighted_mean(losses, sample_weight)
         self._g_loss_tracker.update_state(loss)
         return loss
 
