@@ -45,6 +45,8 @@ def pools(folder: Path = RESULTS / "generators") -> str:
     ]
     for path in sorted(folder.glob("*.json")):
         v = json.loads(path.read_text(encoding="utf-8"))["values"]
+        if v["generator"] == "truth":
+            continue
         size = "all" if v["size"] is None else f"{v['size']} groups"
         for kind, report in v["report"].items():
             drawn, real = report["scores"]["drawn"], report["scores"]["real"]
@@ -196,7 +198,7 @@ def plot(path: Path = PICTURE) -> None:
         axis.axvline(0, color="0.4", lw=1)
         axis.axvline(0.03, color="0.4", lw=1, ls=":")
         axis.set_xlabel("AUC less that of best-classic, 95 % interval")
-        axis.set_title(title(name), fontsize=9)
+        axis.set_title(title(name).replace(", ", ",\n").replace("`", ""), fontsize=9)
         axis.locator_params(axis="x", nbins=5)
         axis.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()
