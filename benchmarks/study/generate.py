@@ -14,6 +14,7 @@ import argparse
 import functools
 import os
 import sys
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ RESULTS = Path(__file__).resolve().parents[1] / "results" / "study" / "generator
 MINUTES = {None: 12.0, 250: 4.0, 100: 3.0, 50: 2.0}  # of R3GANs, for all classes together
 OTHERS = {"DCGAN": 12.0, "CycleGAN": 6.0, "truth": 0.0}
 POOL = {None: 12_000, 250: 6_000, 100: 6_000, 50: 6_000}  # images a class
-BATCH_SIZE = {"CycleGAN": 4, "truth": 0}  # 32 of the others
+BATCH_SIZE = defaultdict(lambda: 32, CycleGAN=4)
 HALF = "mixed_bfloat16"
 FEWEST = 20  # images that can be judged
 JUDGED = 3_000  # drawn images a class
@@ -67,12 +68,11 @@ def one_a_class(
     for label, part in enumerate(by_class.values()):
 
         def make(part: sr.ImageDataset = part, label: int = label) -> Any:
-            settings = {"seed": seed + label, "dtype": HALF} | arguments
-            gan = getattr(sr, kind)(part.image_shape, **settings)
+            gan = getattr(sr, kind)(part.image_shape, seed=seed + label, dtype=HALF, **arguments)
             gan.compile()
             return gan
 
-        gan, clock = fit(make, part, 32, minutes / len(by_class))
+        gan, clock = fit(make, part, BATCH_SIZE[kind], minutes / len(by_class))
         pool.append(gan.sample(n, seed=seed + label)[:, :height, :width])
         clocks.append(clock)
     return pool, clocks
@@ -89,7 +89,7 @@ def conditional(
         gan.compile()
         return gan
 
-    gan, clock = fit(make, data, 32, minutes)
+    gan, clock = fit(make, data, BATCH_SIZE["R3GAN"], minutes)
     pool = [gan.sample(n, labels=k, seed=seed + k) for k in range(data.num_classes)]
     return pool, [clock]
 
@@ -168,7 +168,7 @@ def main(arguments: list[str] | None = None) -> None:
             "training_images": cut.train.class_counts,
             "pool": [len(part) for part in pool],
             "minutes": [clock.spent / 60 for clock in clocks],
-            "images_seen": [clock.steps * BATCH_SIZE.get(args.generator, 32) for clock in clocks],
+            "images_seen": [clock.steps * BATCH_SIZE[args.generator] for clock in clocks],
             "report": report,
         }
         name = f"{name_of(args.set, size, fold)}_{args.generator.lower()}"

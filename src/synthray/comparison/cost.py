@@ -84,8 +84,7 @@ def side_by_side(seconds: Iterable[float], workers: int) -> float:
 
 def units(job: Job, generator_units: int) -> int:
     """Return the work of a job, in steps of a classifier."""
-    cell, arms = job
-    return _fit_steps(job) + generator_units * _draws(arms) * cell.generator_steps
+    return _fit_steps(job) + generator_units * _generator_steps(job)
 
 
 def longest_first(jobs: list[Job], generator_units: int) -> list[int]:
@@ -137,10 +136,6 @@ def average(found: list[Timings]) -> Timings:
     return Timings(*np.mean([astuple(each) for each in found], axis=0).tolist())
 
 
-def _draws(arms: list[Arm]) -> bool:
-    return any(arm.uses_synthetic for arm in arms)
-
-
 def _fits(job: Job) -> int:
     cell, arms = job
     return len(arms) + bool(cell.teacher_steps(arms)) * cell.recipe.teachers
@@ -153,7 +148,7 @@ def _fit_steps(job: Job) -> int:
 
 def _generator_steps(job: Job) -> int:
     cell, arms = job
-    return _draws(arms) * cell.generator_steps
+    return cell.generator_steps if any(arm.uses_synthetic for arm in arms) else 0
 
 
 def _drawn(job: Job) -> int:

@@ -13,7 +13,8 @@ from typing import Any, Literal
 import keras
 
 Half = Literal["discriminator", "generator"]
-Gradients = Callable[[Any, Callable[[], Any], list[Any]], tuple[Any, Any]]
+# Differentiates a loss by some variables, updates these, and returns the loss.
+Update = Callable[[Any, Callable[[], Any], list[Any]], Any]
 
 
 def train_step(model: Any, *args: Any) -> Any:
@@ -24,77 +25,46 @@ def train_step(model: Any, *args: Any) -> Any:
     backend = keras.backend.backend()
     if backend == "jax":
         return _jax_step(model, *args)
-    return _halves(model, *args, gradients=_tensorflow if backend == "tensorflow" else _torch)
+    return _halves(model, *args, update=_tensorflow if backend == "tensorflow" else _torch)
 
 
-def _halves(model: Any, data: Any, *, gradients: Gradients) -> Any:
+def _halves(model: Any, data: Any, *, update: Update) -> Any:
     x, _, weight = keras.utils.unpack_x_y_sample_weight(data)
-    optimizer = model.optimizer
-    before = keras.ops.convert_to_tensor(optimizer.iterations) + 0  # a copy: torch updates in place
+    iterations = model.optimizer.iterations
+    before = keras.ops.convert_to_tensor(iterations) + 0  # a copy: torch updates in place
     total = 0.0
     halves: tuple[Half, Half] = ("discriminator", "generator")
     for half in halves:
-        variables = getattr(model, half).trainable_variables
 
         def compute(half: Half = half) -> Any:
             return model.half_loss(x, half, weight)
 
-        loss, found = gradients(model, compute, variables)
-        optimizer.iterations.assign(before)
-        _apply(model, found, variables)
-        total = total + loss
-    model.count_loss(total, len_of(x))
+        iterations.assign(before)
+        total = total + update(model, compute, getattr(model, half).trainable_variables)
+    model.count_loss(total, keras.ops.shape(keras.tree.flatten(x)[0])[0])
     return model.get_metrics_result()
 
 
-def len_of(x: Any) -> Any:
-    """Return how many images a batch holds."""
-    return keras.ops.shape(x["images"] if isinstance(x, dict) else x)[0]
-
-
-def _apply(model: Any, gradients: Any, variables: list[Any]) -> None:
-    backend = keras.backend.backend()
-    if backend == "jax":
-        _apply_jax(model, gradients, variables)
-    elif backend == "torch":
-        import torch
-
-        with torch.no_grad():
-            model.optimizer.apply(gradients, variables)
-    else:
-        model.optimizer.apply(gradients, variables)
-
-
-def _apply_jax(model: Any, gradients: Any, variables: list[Any]) -> None:
-    # The form without side effects: scaled losses have no other there.
-    found = dict(zip(map(id, variables), gradients, strict=True))
-    held, state = model.trainable_variables, model.optimizer.variables
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Gradients do not exist for variables")
-        new = model.optimizer.stateless_apply(
-            [v.value for v in state], [found.get(id(v)) for v in held], [v.value for v in held]
-        )
-    for group, values in zip((held, state), new, strict=True):
-        for variable, value in zip(group, values, strict=True):
-            variable.assign(value)
-
-
-def _tensorflow(model: Any, compute: Callable[[], Any], variables: list[Any]) -> tuple[Any, Any]:
+def _tensorflow(model: Any, compute: Callable[[], Any], variables: list[Any]) -> Any:
     import tensorflow as tf
 
     with tf.GradientTape() as tape:
         loss = compute()
         scaled = model.optimizer.scale_loss(loss)
-    return loss, tape.gradient(scaled, variables)
+    model.optimizer.apply(tape.gradient(scaled, variables), variables)
+    return loss
 
 
-def _torch(model: Any, compute: Callable[[], Any], variables: list[Any]) -> tuple[Any, Any]:
+def _torch(model: Any, compute: Callable[[], Any], variables: list[Any]) -> Any:
     import torch
 
     loss = compute()
     values = [variable.value for variable in variables]
     scaled = model.optimizer.scale_loss(loss)
-    return loss.detach(), torch.autograd.grad(scaled, values, allow_unused=True)
+    gradients = torch.autograd.grad(scaled, values, allow_unused=True)
+    with torch.no_grad():
+        model.optimizer.apply(gradients, variables)
+    return loss.detach()
 
 
 def _jax_step(model: Any, state: tuple[Any, ...], data: Any) -> Any:
@@ -104,19 +74,19 @@ def _jax_step(model: Any, state: tuple[Any, ...], data: Any) -> Any:
     for group, values in zip(groups, state, strict=True):
         held += zip(group, values, strict=True)
     with keras.StatelessScope(state_mapping=held) as scope:
-        logs = _halves(model, data, gradients=_jax)
+        logs = _halves(model, data, update=_jax)
     return logs, tuple([scope.get_current_value(v) for v in group] for group in groups)
 
 
-def _jax(model: Any, compute: Callable[[], Any], variables: list[Any]) -> tuple[Any, Any]:
+def _jax(model: Any, compute: Callable[[], Any], variables: list[Any]) -> Any:
     import jax
 
     chosen = {id(variable) for variable in variables}
     rest = [v for group in _variables(model) for v in group if id(v) not in chosen]
-    held = [(v, v.value) for v in rest]
+    fixed = [(v, v.value) for v in rest]
 
     def pure(values: list[Any]) -> tuple[Any, Any]:
-        mapping = [*held, *zip(variables, values, strict=True)]
+        mapping = [*fixed, *zip(variables, values, strict=True)]
         with keras.StatelessScope(state_mapping=mapping) as scope:
             loss = compute()
             scaled = model.optimizer.scale_loss(loss)
@@ -124,9 +94,22 @@ def _jax(model: Any, compute: Callable[[], Any], variables: list[Any]) -> tuple[
 
     values = [variable.value for variable in variables]
     (_, (loss, moved)), gradients = jax.value_and_grad(pure, has_aux=True)(values)
-    for variable, value in zip(rest, moved, strict=True):
+    _assign(rest, moved)
+    # The optimizer's form without side effects: scaled losses have no other there.
+    found = dict(zip(map(id, variables), gradients, strict=True))
+    held, state = model.trainable_variables, model.optimizer.variables
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Gradients do not exist for variables")
+        new = model.optimizer.stateless_apply(
+            [v.value for v in state], [found.get(id(v)) for v in held], [v.value for v in held]
+        )
+    _assign([*held, *state], [*new[0], *new[1]])
+    return loss
+
+
+def _assign(variables: list[Any], values: list[Any]) -> None:
+    for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
-    return loss, gradients
 
 
 def _variables(model: Any) -> list[list[Any]]:
