@@ -93,8 +93,9 @@ LINES = [
     Line(7, f"{AUGMENT}, a `fit`", "a cached array", "augmenting", "ratios", "fit", LONGER, 1.05),
     Line(9, "`import synthray`", "`import keras`", "importing", "ratios", "keras", LONGER, 1.1),
     *[
-        Line(10, f"{EXACT}, GPU, {name}", COMPILED, file, "ratios", "DCGAN, torch", FASTER, 1.0)
+        Line(10, f"{what}, GPU, {name}", COMPILED, file, "ratios", f"{gan}, torch", FASTER, 1.0)
         for name, file in {"JAX": "gpu_step_jax", "torch": "gpu_step_torch"}.items()
+        for gan, what in {"DCGAN": EXACT, "R3GAN": "training step of `R3GAN`"}.items()
     ],
 ]
 
@@ -174,14 +175,21 @@ def notes(raw: dict[str, dict[str, Any]]) -> str:
 
 def gpu_note(raw: dict[str, Any]) -> str:
     v = raw["values"]
-    trained = ", ".join(f"`{k}` {s['median']:,.0f}" for k, s in v["images_a_second"].items())
-    drawn = ", ".join(f"`{k}` {s['median']:,.0f}" for k, s in v["drawn_a_second"].items())
-    share = v["share_of_peak"]
-    reached = f"{v['teraflops_reached']:.1f} TFLOP/s in the step of `DCGAN`"
+    peak = v["peak_teraflops"]
+    trained, drawn = (
+        ", ".join(f"`{k}` {s['median']:,.0f}" for k, s in v[group].items())
+        for group in ("images_a_second", "drawn_a_second")
+    )
+    reached = ", ".join(
+        f"`{k}` {flops:.1f} TFLOP/s" + (f" ({flops / peak:.1%} of the card's peak)" if peak else "")
+        for k, flops in v["teraflops_reached"].items()
+    )
     return (
         f"- {v['gpu']}, Keras on {raw['versions']['backend']}, `{v['dtype']}`, batch "
-        f"{v['batch_size']}: images a second in training {trained}, in drawing {drawn}; {reached}"
-        + ("." if share is None else f", {share:.0%} of the card's peak.")
+        f"{v['batch_size']}: images a second in training {trained}"
+        + (f", in drawing {drawn}" if drawn else "")
+        + f"; in a step {reached}."
+        + (f" {v['note']}" if "note" in v else "")
     )
 
 

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import base_tables
 import generator_tables
 import speed_tables
 import study_tables
@@ -234,6 +235,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "few": functools.partial(generator_tables.few, RESULTS / "generators"),
     "sweep": functools.partial(generator_tables.sweep, RESULTS / "sweep"),
     "alternating": functools.partial(generator_tables.alternating, RESULTS / "alternating.json"),
+    "base": base_tables.table,
     "sampling": lambda: generator_tables.sampling(sorted(RESULTS.glob("sampling_*.json"))),
     "generators_briefly": functools.partial(generator_tables.briefly, RESULTS / "generators"),
     "generators": functools.partial(generator_tables.generators, RESULTS / "generators"),

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 import synthray as sr
+from test_r3gan import tiny_bars
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 
@@ -166,6 +167,53 @@ def test_gpu_step_needs_a_gpu(load: Any, monkeypatch: pytest.MonkeyPatch, tmp_pa
     monkeypatch.setattr(step, "gpu", lambda: None)
     with pytest.raises(load("speed._options").MissingError, match="sees no GPU"):
         step.main(["--out", str(tmp_path)])
+
+
+def test_gpu_step_runs_on_a_processor(load: Any, tmp_path: Path) -> None:
+    step = load("speed.gpu_step")
+    step.main(["--cpu", "--quick", "--peak-tflops", "1", "--out", str(tmp_path)])
+    found = values(tmp_path / "gpu_step_tensorflow.json")
+    assert set(found["seconds"]) == set(found["drawn_a_second"]) == {"DCGAN", "R3GAN"}
+    if importlib.util.find_spec("torch") is not None:
+        assert set(found["ratios"]) == {"DCGAN, torch", "R3GAN, torch"}
+        assert positive(found["ratios"])
+        for agreement in found["agreement"].values():
+            assert agreement["largest_difference"]["torch"] < 1e-2  # ours computes in bfloat16
+
+
+def test_operations_of_a_step_by_hand(load: Any) -> None:
+    sizes = load("speed._dcgan_sizes")
+    gan = sr.R3GAN((8, 8, 1), 4, width=1 / 32, penalty_every=2, seed=0)
+    dense, image = 4 * 4 * 4 * 4, 8 * 8 * 9 * 4  # 4 latents, 4 maps of 4x4; one map of 8x8
+    blocks = 2 * 9 * 4 * 4 * (4 * 4 + 8 * 8)
+    assert sizes.forward_flops(gan.generator) == 2 * (dense + blocks + image)
+    down, logit = 4 * 4 * 16 * 4, 4 * 4 * 4
+    assert sizes.forward_flops(gan.discriminator) == 2 * (down + logit)
+    both = 4 * 2 * (dense + blocks + image), (9 + 6) * 2 * (down + logit)
+    assert sizes.r3gan_step_flops(gan, 3) == 3 * sum(both)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed")
+def test_the_torch_r3gan_learns_and_averages(load: Any) -> None:
+    import torch
+
+    images = tiny_bars(64).images
+    gan = sr.R3GAN((8, 8, 1), 4, width=0.25, seed=0, augment_strength=0.0)
+    torch.manual_seed(0)
+    peer = load("speed._torch_r3gan").TorchR3GAN(images, 16, gan, device="cpu", fast=False)
+    peer.take_weights(gan)
+
+    def apart() -> float:
+        with torch.no_grad():
+            drawn = peer.generator(torch.randn(256, 4))
+        return float(((drawn.mean(0) - peer.tensor(images).mean(0)) ** 2).mean())
+
+    before = apart()
+    for _ in range(60):
+        peer.train()
+    assert apart() < 0.7 * before
+    moved = zip(peer.average.parameters(), peer.generator.parameters(), strict=True)
+    assert all(not torch.equal(a, b) for a, b in moved)
 
 
 def test_what_cannot_run_is_told(

@@ -1,4 +1,4 @@
-"""Numbers of the DCGAN that both peers build, and the operations of a step."""
+"""Numbers of the DCGAN that both peers build, and the operations of a step of each GAN."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def forward_flops(network: Any) -> int:
     total = 0
     for layer in network.layers:
         kind = type(layer).__name__
-        if kind not in ("Dense", "Conv2D", "Conv2DTranspose"):
+        if kind.removeprefix("Equalized") not in ("Dense", "Conv2D", "Conv2DTranspose"):
             continue
         before, after = (tuple(tensor.shape[1:]) for tensor in (layer.input, layer.output))
         places = prod((before if kind == "Conv2DTranspose" else after)[:-1])
@@ -38,3 +38,16 @@ def step_flops(gan: Any, batch_size: int) -> int:
     """
     generator, discriminator = (forward_flops(n) for n in (gan.generator, gan.discriminator))
     return batch_size * (3 * generator + (3 + 3 + 2) * discriminator)
+
+
+def r3gan_step_flops(gan: Any, batch_size: int) -> int:
+    """Return the same of an `R3GAN` with alternating updates.
+
+    The generator runs forward for the discriminator, forward and backward for itself. The
+    discriminator runs forward and backward for real and fake images, and for either of two points
+    of the penalties on a share of both; then forward for the real images of the generator's half,
+    and forward and back to the fake ones.
+    """
+    generator, discriminator = (forward_flops(n) for n in (gan.generator, gan.discriminator))
+    judged = 3 + 3 + 2 * 2 * 3 / gan.penalty_every + 1 + 2
+    return round(batch_size * ((1 + 3) * generator + judged * discriminator))

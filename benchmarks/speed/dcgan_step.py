@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from keras import ops
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -48,7 +49,7 @@ def losses(gan: Any, images: np.ndarray, latents: np.ndarray) -> tuple[float, fl
         both = gan.losses_from_logits(gan(images, training=False))
     finally:
         gan.draw_latents = drawn
-    d_loss, g_loss = (float(np.mean(np.asarray(values))) for values in both)
+    d_loss, g_loss = (float(ops.convert_to_numpy(values).mean()) for values in both)
     return d_loss, g_loss
 
 

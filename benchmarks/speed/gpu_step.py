@@ -2,12 +2,12 @@
 
     KERAS_BACKEND=jax python benchmarks/speed/gpu_step.py [--peak-tflops 989]
 
-`DCGAN` and `R3GAN` train through `fit` in bfloat16, on the backend that Keras has; the peer is the
-DCGAN of `dcgan_step.py` in torch, with autocast and `torch.compile`, on the same card. A round is
-the seconds of `--steps` steps. `--peak-tflops` is what the card's data sheet says for dense
-bfloat16: the share of it that a step's convolutions and matrix products reach is told. `R3GAN` has
-no peer here: its step with penalties, adaptive augmentation and averaging has not been written in
-torch. Writes `gpu_step_<backend>.json`; skipped where there is no GPU.
+`DCGAN` and `R3GAN` train through `fit` in bfloat16, on the backend that Keras has; their peers are
+the same networks in torch, with autocast and `torch.compile`, on the same card (`_torch_dcgan.py`,
+`_torch_r3gan.py`; `R3GAN` without augmentation on both sides). Equal weights must give equal
+losses. A round is the seconds of `--steps` steps. `--peak-tflops` is what the card's data sheet
+says for dense bfloat16: the share of it that a step's convolutions and matrix products reach is
+told. Writes `gpu_step_<backend>.json`; skipped where there is no GPU.
 """
 
 from __future__ import annotations
@@ -30,11 +30,12 @@ import keras
 
 import synthray as sr
 from speed import _options
-from speed._dcgan_sizes import step_flops
+from speed._dcgan_sizes import r3gan_step_flops, step_flops
 from speed._pairs import Seconds, spread, take_turns, timed, times_as_fast
 from speed.dcgan_step import check
 
 DTYPE, TOLERANCE = "mixed_bfloat16", 5e-2
+FLOPS = {"DCGAN": step_flops, "R3GAN": r3gan_step_flops}
 QUICK = {"steps": 2, "batch_size": 4, "size": 16, "width": 0.0625, "drawn": 8}
 
 
@@ -56,7 +57,7 @@ def gpu() -> str | None:
     return tf.config.experimental.get_device_details(cards[0])["device_name"] if cards else None
 
 
-def torch_peer(images: np.ndarray, gan: Any, args: Any, device: str) -> Any:
+def torch_peer(name: str, images: np.ndarray, gan: Any, args: Any, device: str) -> Any:
     """Return the peer, or `None` where torch cannot use the card."""
     try:
         _options.need("torch")
@@ -65,14 +66,27 @@ def torch_peer(images: np.ndarray, gan: Any, args: Any, device: str) -> Any:
         return None
     import torch
 
-    from speed._torch_dcgan import TorchPeer
-
     if device == "cuda" and not torch.cuda.is_available():
         print("torch is skipped: this build of it sees no GPU")
         return None
     fast = device == "cuda"
-    width = gan.get_config()["width"]
-    return TorchPeer(images, args.batch_size, gan.latent_dim, width, device=device, fast=fast)
+    if name == "DCGAN":
+        from speed._torch_dcgan import TorchPeer
+
+        width = gan.get_config()["width"]
+        return TorchPeer(images, args.batch_size, gan.latent_dim, width, device=device, fast=fast)
+    from speed._torch_r3gan import TorchR3GAN
+
+    return TorchR3GAN(images, args.batch_size, gan, device=device, fast=fast)
+
+
+def stir(network: Any, seed: int) -> None:
+    """Put small numbers where weights are zero at first, so that every layer counts."""
+    rng = np.random.default_rng(seed)
+    for variable in network.trainable_variables:
+        value = np.array(variable.numpy())
+        if not value.any():
+            variable.assign(rng.normal(0, 0.1, value.shape).astype("float32"))
 
 
 def images_a_second(seconds: list[float], images: int) -> dict[str, float]:
@@ -95,52 +109,66 @@ def main(arguments: list[str] | None = None) -> None:
     shape, n = (args.size, args.size, 3), args.steps * args.batch_size
     images = np.random.default_rng(args.seed).integers(0, 256, (n, *shape), dtype=np.uint8)
     own = {
-        name: getattr(sr, name)(shape, width=args.width, seed=args.seed, dtype=DTYPE)
-        for name in ("DCGAN", "R3GAN")
+        "DCGAN": sr.DCGAN(shape, width=args.width, seed=args.seed, dtype=DTYPE),
+        "R3GAN": sr.R3GAN(
+            shape, width=args.width, seed=args.seed, dtype=DTYPE, augment_strength=0.0
+        ),
     }
-    peer = torch_peer(images, own["DCGAN"], args, "cuda" if card else "cpu")
-    agreement = None
-    if peer is not None:
-        agreement = check(own["DCGAN"], {"torch": peer}, images[: args.batch_size], TOLERANCE)
-    ratios, seconds, drawing = {}, {}, {}
-    for name, gan in own.items():
-
-        def fit(gan: Any = gan) -> None:
-            gan.fit(images, batch_size=args.batch_size, verbose=0)
-
-        work = {"ours": fit}
-        if name == "DCGAN" and peer is not None:
-            work["torch"] = peer.train
-        for each in work.values():
-            each()  # compiles
-        print(name)
-        found: Seconds = take_turns({who: timed(w) for who, w in work.items()}, args.rounds)
-        seconds[name] = found
-        ratios |= {f"{name}, {other}": r for other, r in times_as_fast(found).items()}
-        draw = timed(lambda gan=gan: gan.sample(args.drawn, seed=0, batch_size=256))
-        draw()  # compiles
-        drawing[name] = [draw() for _ in range(args.rounds)]
-    step = statistics.median(seconds["DCGAN"]["ours"]) / args.steps
-    flops = step_flops(own["DCGAN"], args.batch_size)
-    reached = flops / step / 1e12
-    values = {
-        "ratios": ratios,
-        "seconds": seconds,
-        "images_a_second": {k: images_a_second(v["ours"], n) for k, v in seconds.items()},
-        "drawn_a_second": {k: images_a_second(v, args.drawn) for k, v in drawing.items()},
-        "seconds_of_drawing": drawing,
+    values: dict[str, Any] = {
+        "ratios": {},
+        "seconds": {},
+        "images_a_second": {},
+        "seconds_of_drawing": {},
+        "drawn_a_second": {},
+        "agreement": {},
+        "teraflops_reached": {},
+        "flops_of_a_step": {k: FLOPS[k](gan, args.batch_size) for k, gan in own.items()},
         "gpu": card,
-        "flops_of_a_dcgan_step": flops,
-        "teraflops_reached": reached,
         "peak_teraflops": args.peak_tflops,
-        "share_of_peak": reached / args.peak_tflops if args.peak_tflops else None,
-        "agreement": agreement,
         "steps_a_round": args.steps,
         "batch_size": args.batch_size,
         "dtype": DTYPE,
     }
-    print(f"images a second: {values['images_a_second']}; drawn: {values['drawn_a_second']}")
-    _options.keep(args, "gpu_step", f"gpu_step_{backend}", values)
+    for name, gan in own.items():
+        print(name, flush=True)
+        for group, found in measure(name, gan, images, args, "cuda" if card else "cpu").items():
+            values[group] |= found
+        # Kept after each: what a time limit ends is not lost.
+        _options.keep(args, "gpu_step", f"gpu_step_{backend}", values)
+
+
+def measure(
+    name: str, gan: Any, images: np.ndarray, args: Any, device: str
+) -> dict[str, dict[str, Any]]:
+    """Return what one generator and its peer took, by the names of the result's parts."""
+    stir(gan.generator, args.seed)
+    stir(gan.discriminator, args.seed)
+    peer = torch_peer(name, images, gan, args, device)
+    agreement = None
+    work = {"ours": lambda: gan.fit(images, batch_size=args.batch_size, verbose=0)}
+    if peer is not None:
+        agreement = check(gan, {"torch": peer}, images[: args.batch_size], TOLERANCE)
+        print(f"losses agree: {agreement}")
+        work["torch"] = peer.train
+    first = {who: timed(each)() for who, each in work.items()}  # compiles
+    print(f"first round, with compilation: {first}", flush=True)
+    seconds: Seconds = take_turns({who: timed(w) for who, w in work.items()}, args.rounds)
+    draw = timed(lambda: gan.sample(args.drawn, seed=0, batch_size=256))
+    draw()  # compiles
+    drawing = [draw() for _ in range(args.rounds)]
+    step = statistics.median(seconds["ours"]) / args.steps
+    found = {
+        "ratios": {f"{name}, {other}": r for other, r in times_as_fast(seconds).items()},
+        "seconds": {name: seconds},
+        "images_a_second": {name: images_a_second(seconds["ours"], len(images))},
+        "seconds_of_drawing": {name: drawing},
+        "drawn_a_second": {name: images_a_second(drawing, args.drawn)},
+        "agreement": {name: agreement},
+        "teraflops_reached": {name: FLOPS[name](gan, args.batch_size) / step / 1e12},
+    }
+    trained, drawn = found["images_a_second"][name], found["drawn_a_second"][name]
+    print(f"images a second: {trained['median']:,.0f}; drawn: {drawn['median']:,.0f}", flush=True)
+    return found
 
 
 if __name__ == "__main__":
