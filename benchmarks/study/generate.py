@@ -32,7 +32,6 @@ MINUTES = {None: 12.0, 250: 4.0, 100: 3.0, 50: 2.0}  # of R3GANs, for all classe
 OTHERS = {"DCGAN": 12.0, "CycleGAN": 6.0, "truth": 0.0}
 POOL = {None: 12_000, 250: 6_000, 100: 6_000, 50: 6_000}  # images a class
 BATCH_SIZE = defaultdict(lambda: 32, CycleGAN=4)
-HALF = "mixed_bfloat16"
 FEWEST = 20  # images that can be judged
 JUDGED = 3_000  # drawn images a class
 NEW_PHANTOMS = 10_000  # seeds from here on; the set itself has seed 0
@@ -59,6 +58,8 @@ def one_a_class(
     n: int,
     minutes: float,
     seed: int,
+    *,
+    dtype: str,
     **arguments: Any,
 ) -> tuple[Any, list[Clock]]:
     """Return a pool of images by class, of one generator each, and what was trained."""
@@ -68,7 +69,7 @@ def one_a_class(
     for label, part in enumerate(by_class.values()):
 
         def make(part: sr.ImageDataset = part, label: int = label) -> Any:
-            gan = getattr(sr, kind)(part.image_shape, seed=seed + label, dtype=HALF, **arguments)
+            gan = getattr(sr, kind)(part.image_shape, seed=seed + label, dtype=dtype, **arguments)
             gan.compile()
             return gan
 
@@ -79,13 +80,13 @@ def one_a_class(
 
 
 def conditional(
-    train: sr.ImageDataset, n: int, minutes: float, seed: int
+    train: sr.ImageDataset, n: int, minutes: float, seed: int, *, dtype: str
 ) -> tuple[Any, list[Clock]]:
     """Return the same of one R3GAN for all classes."""
     data = evenly(train)
 
     def make() -> sr.R3GAN:
-        gan = sr.R3GAN(data.image_shape, num_classes=data.num_classes, seed=seed, dtype=HALF)
+        gan = sr.R3GAN(data.image_shape, num_classes=data.num_classes, seed=seed, dtype=dtype)
         gan.compile()
         return gan
 
@@ -94,13 +95,15 @@ def conditional(
     return pool, [clock]
 
 
-def cyclegan(train: sr.ImageDataset, n: int, minutes: float, seed: int) -> tuple[Any, list[Clock]]:
+def cyclegan(
+    train: sr.ImageDataset, n: int, minutes: float, seed: int, *, dtype: str
+) -> tuple[Any, list[Clock]]:
     """Return training images of each other class, translated, each once."""
     data = padded(train, MULTIPLE["CycleGAN"])
     height, width, _ = train.image_shape
 
     def make() -> sr.CycleGAN:
-        gan = sr.CycleGAN(data.image_shape, seed=seed, dtype=HALF)
+        gan = sr.CycleGAN(data.image_shape, seed=seed, dtype=dtype)
         gan.compile()
         return gan
 
@@ -112,7 +115,9 @@ def cyclegan(train: sr.ImageDataset, n: int, minutes: float, seed: int) -> tuple
     return pool, [clock]
 
 
-def truth(train: sr.ImageDataset, n: int, minutes: float, seed: int) -> tuple[Any, list[Clock]]:
+def truth(
+    train: sr.ImageDataset, n: int, minutes: float, seed: int, *, dtype: str
+) -> tuple[Any, list[Clock]]:
     """Return new phantoms, drawn as the real ones were: what a perfect generator would draw."""
     new = sr.make_phantoms(3 * n, image_shape=train.image_shape, seed=NEW_PHANTOMS + seed)
     return [part.images[:n] for part in new.by_class().values()], []
@@ -132,6 +137,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser = options(__doc__)
     parser.add_argument("--generator", choices=tuple(GENERATORS), default="R3GAN")
     parser.add_argument("--minutes", type=float, help="where not as planned")
+    parser.add_argument(
+        "--dtype", default="mixed_bfloat16", help="float32 where the processor is faster with it"
+    )
     parser.add_argument("--pool", type=int, help="images a class, where not as planned")
     args = parser.parse_args(arguments)
     if args.core is not None:
@@ -152,7 +160,7 @@ def main(arguments: list[str] | None = None) -> None:
     for fold, size in left:
         cut = split(data, fold, size)
         n, minutes = args.pool or POOL[size], minutes_of(args, size)
-        pool, clocks = GENERATORS[args.generator](cut.train, n, minutes, fold)
+        pool, clocks = GENERATORS[args.generator](cut.train, n, minutes, fold, dtype=args.dtype)
         report = {
             name: sr.evaluate_samples(own, drawn[:JUDGED], held_out, copies=False).to_dict()
             for (name, own), held_out, drawn in zip(
@@ -165,6 +173,7 @@ def main(arguments: list[str] | None = None) -> None:
             "fold": fold,
             "size": size,
             "generator": args.generator,
+            "dtype": args.dtype,
             "training_images": cut.train.class_counts,
             "pool": [len(part) for part in pool],
             "minutes": [clock.spent / 60 for clock in clocks],
