@@ -25,9 +25,19 @@ def record(script: str, values: Mapping[str, Any]) -> dict[str, Any]:
             "backend": keras.backend.backend(),
             **versions("keras", "numpy", "scikit-learn", "tensorflow", "jax", "torch"),
         },
-        "machine": {"processor": platform.machine(), "cpus": os.cpu_count()},
+        "machine": {"processor": processor(), "cpus": os.cpu_count()},
         "values": _without_folders(values),
     }
+
+
+def processor() -> str:
+    """Return the name of the processor, where the system tells it."""
+    known = Path("/proc/cpuinfo")
+    if known.exists():
+        for line in known.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def versions(*names: str) -> dict[str, str]:

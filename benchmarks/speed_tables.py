@@ -121,19 +121,29 @@ def as_text(ratio: dict[str, float]) -> str:
 def speed(folder: Path = RESULTS, picture: Path = PICTURE) -> str:
     """Return the table of all rows with what was measured so far, and what goes with it."""
     raw = load(folder)
-    rows = ["| # | work | compared with | measured | aim | met |", "|---|---|---|---|---|---|"]
-    for line in LINES:
-        ratio = ratio_of(line, raw)
-        told = "not measured" if ratio is None else f"{as_text(ratio)} {line.unit}"
-        met = "" if ratio is None else "yes" if line.met(ratio) else "no"
-        aim = f"{'at least' if line.more_is_better else 'at most'} {line.aim:g}"
-        rows.append(f"| {line.row} | {line.work} | {line.peer} | {told} | {aim} | {met} |")
-    parts = ["\n".join(rows), notes(raw)]
+    parts = [rows_of(LINES, raw), notes(raw)]
+    for other in sorted(path for path in folder.iterdir() if path.is_dir()):
+        elsewhere = load(other)
+        machines = dict.fromkeys(machine(each) for each in elsewhere.values())
+        parts.append(f"The same on another machine, {'; '.join(machines)}:")
+        measured = [line for line in LINES if ratio_of(line, elsewhere) is not None]
+        parts.append(rows_of(measured, elsewhere))
     if picture.is_file():
         parts.append(
             f"![Times as fast as the peer, with the spread over the rounds](assets/{picture.name})"
         )
     return "\n\n".join(part for part in parts if part)
+
+
+def rows_of(lines: list[Line], raw: dict[str, dict[str, Any]]) -> str:
+    rows = ["| # | work | compared with | measured | aim | met |", "|---|---|---|---|---|---|"]
+    for line in lines:
+        ratio = ratio_of(line, raw)
+        told = "not measured" if ratio is None else f"{as_text(ratio)} {line.unit}"
+        met = "" if ratio is None else "yes" if line.met(ratio) else "no"
+        aim = f"{'at least' if line.more_is_better else 'at most'} {line.aim:g}"
+        rows.append(f"| {line.row} | {line.work} | {line.peer} | {told} | {aim} | {met} |")
+    return "\n".join(rows)
 
 
 def notes(raw: dict[str, dict[str, Any]]) -> str:

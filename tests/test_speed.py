@@ -268,6 +268,12 @@ def test_tables_tell_what_was_measured(load: Any, tmp_path: Path) -> None:
     assert "`augment` in front of a `tf.data` pipeline, a pass | a cached array | not me" in text
     assert "Measured on 2 cores of Abacus, Keras 3.1 on tensorflow 2.9." in text
     assert "speed.png" not in text
+    assert "another machine" not in text
+    (tmp_path / "lathe").mkdir()
+    keep(tmp_path / "lathe", "importing", {"ratios": {"keras": ratios["two_tape"]}})
+    elsewhere = tables.speed(tmp_path, picture).partition("The same on another machine, ")[2]
+    assert elsewhere.startswith("2 cores of Abacus")
+    assert elsewhere.count("times as") == elsewhere.count("1.50 [1.40, 1.61] times as long") == 1
     grown = tables.growth(tmp_path)
     assert "| `find_duplicates` | 1.0 s | 2.0 s | 1.00 |" in grown
     assert "| `evaluate_samples`, features | 3.0 s | left out |  |" in grown
