@@ -57,7 +57,7 @@ def generators(folder: Path) -> str:
             lines.append(f"- {title}: {_versus(mine['R3GAN'], mine['DCGAN'])}")
     judged = min(run["report"]["n_judged"] for run in runs)
     note = (
-        f"Minutes are of one core ({_machine(runs[0])}). {judged} images and more, drawn and held "
+        f"Minutes are of one core: {_machines(runs)}. {judged} images and more, drawn and held "
         "out, are compared in random features. KID has its 95 % interval; *to augmented* is its "
         "ratio to that of classic augmentation of the training images."
     )
@@ -101,15 +101,22 @@ def _budget(runs: list[Run]) -> str:
         minutes = sorted({round(run["minutes"]) for run in mine.values()})
         spent = " to ".join(str(m) for m in dict.fromkeys((minutes[0], minutes[-1])))
         parts.append(f"{title}, {spent}")
-    return f"Minutes of one core that each generator had: {'; '.join(parts)} ({_machine(runs[0])})."
+    return f"Minutes of one core that each generator had: {'; '.join(parts)} ({_machines(runs)})."
 
 
-def _machine(run: Run) -> str:
-    versions = run["versions"]
-    return (
-        f"{run['machine']['processor']}, {versions['backend']}, Keras {versions['keras']}, "
-        "`mixed_bfloat16`"
-    )
+def _machines(runs: list[Run]) -> str:
+    """Return the processors and precisions that the minutes are of; the most frequent first."""
+    found: dict[str, list[str]] = {}
+    for title, mine in _by_class(runs):
+        for run in mine.values():
+            versions, precision = run["versions"], run["config"]["dtype"]
+            told = (
+                f"{run['machine']['processor']}, {versions['backend']}, Keras {versions['keras']}, "
+                f"`{precision}`"
+            )
+            found.setdefault(told, []).append(f"{made_by(run)} of {title}")
+    most, *others = sorted(found, key=lambda told: -len(found[told]))
+    return "; ".join([most, *(f"{told} for {', '.join(found[told])}" for told in others)])
 
 
 def few(folder: Path) -> str:

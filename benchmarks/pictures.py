@@ -3,8 +3,9 @@
     python benchmarks/pictures.py --set fracatlas --data PATH --class fractured
 
 Real images are those that were held out. The first images of a fixed seed are shown, none chosen.
-Writes `docs/assets/generators_<set>.png` from the generators that draw, `translations_<set>.png`
-from `CycleGAN`, and copies the closest pairs. What was not kept is left out, and said.
+Writes `docs/assets/generators_<set>.png` (`generators_<set>_<tag>.png`) from the generators that
+draw, `translations_<set>.png` from `CycleGAN`, and copies the closest pairs. What was not kept is
+left out, and said.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path)
     parser.add_argument("--class", dest="kind", required=True)
     parser.add_argument("--runs", type=Path, default=Path("runs") / "generators")
+    parser.add_argument("--generators", nargs="+", choices=GENERATORS, default=GENERATORS)
+    parser.add_argument("--tag", default="", help="at the end of the picture's name")
     parser.add_argument("--columns", type=int, default=10)
     args = parser.parse_args()
     train, held_out = next(load(args.set, args.data).folds(5, seed=0))
@@ -42,7 +45,7 @@ def main() -> None:
     rows = {"real, held out": own[rng.permutation(len(own))[:n]]}
     label = train.class_names.index(args.kind)
     others = train.images[rng.permutation(np.flatnonzero(train.labels != label))[: args.columns]]
-    for generator in GENERATORS:
+    for generator in args.generators:
         name = f"{args.set}_{kind}_{generator}".lower()
         if not (args.runs / f"{name}.keras").is_file():
             print(f"{generator} is left out: {name}.keras is not in {args.runs.name}/.")
@@ -61,8 +64,9 @@ def main() -> None:
     for place, (name, images) in enumerate(rows.items()):
         lines[name] = images[: args.columns]
         lines[" " * (place + 1)] = images[args.columns :]  # a second line, without a name
-    class_rows(lines, args.columns).savefig(ASSETS / f"generators_{args.set}.png", dpi=110)
-    print(f"wrote generators_{args.set}.png: {', '.join(rows)}")
+    picture = f"generators_{args.set}{args.tag and '_'}{args.tag}.png"
+    class_rows(lines, args.columns).savefig(ASSETS / picture, dpi=110)
+    print(f"wrote {picture}: {', '.join(rows)}")
 
 
 def write_translations(gan: Any, images: NDArray[np.uint8], args: argparse.Namespace) -> None:
