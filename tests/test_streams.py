@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 
+import synthray as sr
 from synthray.comparison.arms import Arm
 from synthray.comparison.augmentation import BatchAugmentation, classic_augmentation
 from synthray.comparison.batches import ArmBatches, FloatBatches, PhaseStream
@@ -50,6 +51,36 @@ def test_streams_hold_the_batches_of_each_epoch(arrays: tuple[Any, ...], shuffle
         assert len(found) == 5
         for index, batch in enumerate(found):
             assert_same(batch, batches[index])
+
+
+@on_tensorflow
+def test_a_pass_that_is_left_before_its_end_is_noticed() -> None:
+    batches = ArrayBatches(IMAGES, batch_size=5)
+    import tensorflow as tf
+
+    stream = streamed(batches)
+    next(iter(stream))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="left before its end"):
+        next(iter(stream))
+    whole = streamed(batches, lasting=False)
+    for _ in range(2):  # of such streams each iterator begins a pass
+        assert_same(next(iter(whole)), batches[0])
+
+
+@on_tensorflow
+def test_generators_may_leave_a_pass_before_its_end() -> None:
+    gan = sr.DCGAN((8, 8, 1), width=0.125, seed=0)
+    images = np.zeros((40, 8, 8, 1), np.uint8)
+    history = gan.fit(
+        images,
+        batch_size=8,
+        epochs=3,
+        steps_per_epoch=5,
+        validation_data=images,
+        validation_steps=2,
+        verbose=0,
+    ).history
+    assert len(history["val_loss"]) == 3
 
 
 @on_tensorflow

@@ -29,6 +29,16 @@ def devices_of(model: keras.Model) -> int:
     return count if _divides(distribution) else max(count // _processes(), 1)
 
 
+def divides_batches(model: keras.Model) -> bool:
+    """Whether a strategy of TensorFlow takes a model's batches, be it for one device."""
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    default = not tf.distribute.has_strategy()
+    return not (default and model.distribute_strategy is tf.distribute.get_strategy())
+
+
 def scope_of(model: keras.Model) -> contextlib.AbstractContextManager[Any]:
     """Return the scope in which variables of a model's training are made."""
     if keras.backend.backend() == "tensorflow":

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from synthray._adam import adam
 from synthray._backend import resolve_jit_compile, steps_at_once
-from synthray._devices import devices_of
+from synthray._devices import devices_of, divides_batches
 from synthray._seed_state import OrderByStep, SeededModel, with_callback
 from synthray._seeds import resolve_seed
 from synthray.classifiers._network import classifier_network
@@ -214,7 +214,8 @@ class FractureClassifier(SeededModel):
                 seed=self.seed,
             )
             callbacks = with_callback(kwargs.pop("callbacks", None), OrderByStep(batches))
-            return super().fit(streamed(batches), shuffle=False, callbacks=callbacks, **kwargs)
+            stream = streamed(batches, lasting=not divides_batches(self))
+            return super().fit(stream, shuffle=False, callbacks=callbacks, **kwargs)
         return super().fit(x, y, **kwargs)
 
     def get_config(self) -> dict[str, Any]:

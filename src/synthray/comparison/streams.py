@@ -15,7 +15,7 @@ from synthray.comparison.batches import ArmBatches, FloatBatches, PhaseStream
 from synthray.datasets._streams import gather, passes, streamed
 
 
-def arm_stream(batches: ArmBatches) -> Any:
+def arm_stream(batches: ArmBatches, *, lasting: bool = True) -> Any:
     """Return what `fit` reads the batches of an arm from: the same numbers, faster on TensorFlow.
 
     See [`streamed`][synthray.datasets._streams.streamed].
@@ -35,16 +35,17 @@ def arm_stream(batches: ArmBatches) -> Any:
             tf.cast(phases[index], tf.int32), [partial(branch, chosen, draw) for branch in branches]
         )
 
-    return passes(partial(_plan, batches), ["int64"] * 4, batch, batches.num_batches)
+    plan = partial(_plan, batches)
+    return passes(plan, ["int64"] * 4, batch, batches.num_batches, lasting=lasting)
 
 
-def float_stream(batches: FloatBatches | None) -> Any:
+def float_stream(batches: FloatBatches | None, *, lasting: bool = True) -> Any:
     """Return what `fit` reads validation images from."""
     if batches is None or keras.backend.backend() != "tensorflow":
         return batches
     import tensorflow as tf
 
-    stream = streamed(batches, batches.tensors())
+    stream = streamed(batches, batches.tensors(), lasting=lasting)
     return stream.map(lambda images, *rest: (tf.cast(images, tf.float32), *rest))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from synthray._devices import divides_batches
 from synthray.comparison.batches import ArmBatches, FloatBatches, PhaseStream
 from synthray.comparison.streams import arm_stream, float_stream
 from synthray.generators.gan import GAN
@@ -42,14 +43,15 @@ def fit_phases(
     full, rest = divmod(sum(phase.steps for phase in phases), epoch_steps)
     parts = [(0, full, epoch_steps), (full, full + 1, rest)]
     history: dict[str, list[float]] = {}
-    judged = float_stream(validation)
+    lasting = not divides_batches(model)
+    judged = float_stream(validation, lasting=lasting)
     for first, last, steps in parts:
         if steps == 0 or first == last:
             continue
         batches = ArmBatches(phases, epoch_steps, steps)
         batches.epoch = first
         fitted = model.fit(
-            arm_stream(batches),
+            arm_stream(batches, lasting=lasting),
             initial_epoch=first_epoch + first,
             epochs=first_epoch + last,
             shuffle=False,

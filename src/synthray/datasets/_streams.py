@@ -13,9 +13,12 @@ from synthray._devices import share_of_process
 from synthray.datasets._batches import ArrayBatches
 
 _AHEAD = 2  # batches that are ready before they are asked for
+_FOREVER = 2**62  # passes
 
 
-def streamed(batches: ArrayBatches, tensors: list[Any] | None = None) -> Any:
+def streamed(
+    batches: ArrayBatches, tensors: list[Any] | None = None, *, lasting: bool = True
+) -> Any:
     """Return what `fit` reads such batches from: equal batches in equal order, faster.
 
     Keras turns a `PyDataset` into a `tf.data.Dataset` of a Python generator, which costs a small
@@ -26,6 +29,7 @@ def streamed(batches: ArrayBatches, tensors: list[Any] | None = None) -> Any:
     Args:
         batches: The batches.
         tensors: Copies of their arrays that there are already.
+        lasting: Whether one iterator may serve all passes, as below.
     """
     if keras.backend.backend() != "tensorflow":
         share, shares = share_of_process()
@@ -39,7 +43,7 @@ def streamed(batches: ArrayBatches, tensors: list[Any] | None = None) -> Any:
     def order() -> list[NDArray[Any]]:
         return [batches.order.astype(np.int64, copy=False)]
 
-    return passes(order, ["int64"], batch, len(batches))
+    return passes(order, ["int64"], batch, len(batches), lasting=lasting)
 
 
 class _Share(keras.utils.PyDataset):
@@ -74,14 +78,23 @@ def passes(
     dtypes: list[str],
     batch: Callable[..., Any],
     num_batches: int,
+    *,
+    lasting: bool = True,
 ) -> Any:
     """Return a `tf.data.Dataset` that asks for a plan each time a pass over it begins.
+
+    Keras makes two iterators for each pass, and TensorFlow prepares the functions of a data set
+    anew for each of them: of few images that takes longer than the steps. So the data set that
+    Keras gets hands on what one iterator finds that lasts for all passes. It cannot be divided
+    among devices, nor can a pass be left before its end: for that there is one that does the work
+    itself.
 
     Args:
         plan: Returns the arrays that tell what the batches of the coming pass are.
         dtypes: Their types; each array is of one dimension.
         batch: From a batch's number and the plan's arrays, as tensors, to the batch.
         num_batches: Batches of a pass.
+        lasting: Whether one iterator may serve all passes.
     """
     import tensorflow as tf
 
@@ -89,14 +102,28 @@ def passes(
         tables = tf.numpy_function(plan, [], [tf.as_dtype(dtype) for dtype in dtypes])
         for table in tables:
             table.set_shape([None])
-        return tf.data.Dataset.range(num_batches).map(lambda index: batch(index, *tables))
+        found = tf.data.Dataset.range(num_batches).map(lambda i: (i, batch(i, *tables)))
+        return found.prefetch(_AHEAD)
 
     options = tf.data.Options()
     # There is nothing to tune, and the tuner's thread keeps an epoch's end waiting.
     options.autotune.enabled = False
-    stream = tf.data.Dataset.range(1).flat_map(begin)
-    stream = stream.apply(tf.data.experimental.assert_cardinality(num_batches))
-    return stream.prefetch(_AHEAD).with_options(options)
+    if not lasting:
+        stream = tf.data.Dataset.range(1).flat_map(begin).map(lambda _, found: found)
+        stream = stream.apply(tf.data.experimental.assert_cardinality(num_batches))
+        return stream.with_options(options)
+    with tf.device("CPU:0"):
+        numbered = iter(tf.data.Dataset.range(_FOREVER).flat_map(begin).with_options(options))
+
+    def take(number: Any) -> Any:
+        index, found = numbered.get_next()
+        left = ["A pass was left before its end, and another begun, at batch", index]
+        with tf.control_dependencies([tf.raw_ops.Assert(condition=index == number, data=left)]):
+            return tf.nest.map_structure(tf.identity, found)
+
+    stream = tf.data.Dataset.range(num_batches).map(take).with_options(options)
+    stream.numbered = numbered  # which goes when this goes
+    return stream
 
 
 def constants(arrays: tuple[NDArray[Any], ...]) -> list[Any]:

@@ -42,12 +42,14 @@ def prepare_images(
     seed: int = 0,
     value_range: ValueRange | None = None,
     devices: int = 1,
+    lasting: bool = True,
 ) -> TrainingImages:
     """Check images and find their value range.
 
     Where `num_classes` is given, the batches hold the labels beside the images in their first
     entry; otherwise labels are ignored. Each of several `devices` gets as many images of a batch as
-    each other: from the last one, up to `devices - 1` images are left out.
+    each other: from the last one, up to `devices - 1` images are left out. `lasting` says whether
+    every pass ends where the images do, and TensorFlow divides no batches.
 
     Raises:
         TypeError: If `x` is nothing that holds images.
@@ -74,7 +76,7 @@ def prepare_images(
             seed=seed,
             multiple=devices,
         )
-        stream = streamed(order)
+        stream = streamed(order, lasting=lasting)
         return TrainingImages(
             stream if num_classes is None else with_labels_inside(stream), found, order
         )

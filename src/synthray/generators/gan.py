@@ -12,6 +12,7 @@ from keras import ops
 from synthray._devices import (
     batches_in_shares,
     devices_of,
+    divides_batches,
     replica_count,
     rows_of_replica,
     share_of_loss,
@@ -235,6 +236,8 @@ class GAN(Sampler, OnePassModel):
         """
         if not self.compiled:
             self.compile()
+        whole = not (kwargs.get("steps_per_epoch") or kwargs.get("validation_steps"))
+        lasting = whole and not divides_batches(self)
         training = prepare_images(
             x,
             self.image_shape,
@@ -245,6 +248,7 @@ class GAN(Sampler, OnePassModel):
             seed=self.seed,
             value_range=value_range,
             devices=devices_of(self),
+            lasting=lasting,
         )
         self._set_float_range(training)
         if validation_data is not None:
@@ -258,6 +262,7 @@ class GAN(Sampler, OnePassModel):
                 batch_size=batch_size,
                 value_range=training.value_range,
                 devices=devices_of(self),
+                lasting=lasting,
             )
             validation_data = validation.batches
         shares: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
