@@ -71,6 +71,7 @@ BENCHMARKS = {
     "dcgan_step_bf16": Benchmark("dcgan_step", 10, ("--dtype", "mixed_bfloat16")),
     "r3gan_share": Benchmark("r3gan_share", 2),
     "classifier_fit": Benchmark("classifier_fit", 6),
+    "classifier_few": Benchmark("classifier_fit", 3, ("--few",)),
     "classifier_accuracy": Benchmark("classifier_fit", 10, ("--accuracy",)),
     "comparison_fits": Benchmark("comparison_fits", 20),
     "comparison_fits_no_xla": Benchmark("comparison_fits", 10, ("--peer", "plain_no_xla")),

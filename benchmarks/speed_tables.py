@@ -76,13 +76,18 @@ R3GAN = "convolutions and matrix products in a step of `R3GAN`"
 STUDY = "comparison of 6 arms x 5 seeds"
 NO_XLA = "comparison_fits_no_xla"
 AUGMENT = "`augment` in front of a `tf.data` pipeline"
+FIT = "fit of the slides' classifier"
 LINES = [
     *steps(1, EXACT, "dcgan_step", 1.4),
     Line(1, EXACT, "torch, float32", "dcgan_step", "ratios", "torch", FASTER, 2.5),
     *steps(2, f"{EXACT}, bfloat16", "dcgan_step_bf16", 2.2),
     Line(3, R3GAN, "all operations", "r3gan_share", "ratios", "of operations", SHARE, 0.8),
     *[
-        Line(4, "fit of the slides' classifier", peer, "classifier_fit", "ratios", k, FASTER, 2.2)
+        Line(4, FIT, peer, "classifier_fit", "ratios", k, FASTER, 2.2)
+        for k, peer in {"plain": "plain `fit`", "plain_no_xla": "plain `fit`, no XLA"}.items()
+    ],
+    *[
+        Line(4, f"{FIT}, 50 images", peer, "classifier_few", "ratios", k, FASTER, 1.0)
         for k, peer in {"plain": "plain `fit`", "plain_no_xla": "plain `fit`, no XLA"}.items()
     ],
     Line(5, STUDY, "30 plain `fit` calls", "comparison_fits", "ratios", "plain", FASTER, 3.5),

@@ -109,12 +109,16 @@ def test_r3gan_share(load: Any, tmp_path: Path) -> None:
     assert any("Conv2D" in kind for kind in found["seconds_by_kind"])
 
 
-def test_classifier_fit(load: Any, tmp_path: Path) -> None:
+def test_classifier_fit(load: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     words = ["--quick", "--out", str(tmp_path)]
     load("speed.classifier_fit").main([*words, "--peers", "plain_no_xla"])
     found = values(tmp_path / "classifier_fit.json")
     assert positive(found["ratios"])
     assert found["agreement"]["largest_difference"]["plain_no_xla"] < 1e-5
+    monkeypatch.setattr(load("speed.classifier_fit"), "FEW", (8, 2))
+    load("speed.classifier_fit").main([*words, "--few", "--peers", "plain_no_xla"])
+    found = values(tmp_path / "classifier_few.json")
+    assert (found["training_images"], found["epochs_a_round"]) == (8, 2)
     load("speed.classifier_fit").main([*words, "--accuracy"])
     found = values(tmp_path / "classifier_accuracy.json")
     assert all(0 <= a <= 1 for each in found["accuracies"].values() for a in each)
