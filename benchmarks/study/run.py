@@ -11,7 +11,6 @@ first what is to be done. `analyse.py` makes the verdicts.
 from __future__ import annotations
 
 import argparse
-import functools
 import json
 import math
 import os
@@ -49,9 +48,11 @@ NEIGHBOURS = 5
 TEACHER: dict[str, Any] = {"folds": 5, "epochs": 20, "seed": 0}
 
 
-def pools(cut: Split, path: Path, folder: Path) -> dict[str, sr.ImageDataset]:
-    """Return a pool as it is and filtered, as many images of each class."""
+def pool_of(cut: Split, path: Path, filtered: str, folder: Path) -> sr.ImageDataset:
+    """Return a pool as it is, or what a filter keeps of it; as many images of each class."""
     drawn = read_pool(path, cut.train)
+    if not filtered:
+        return evenly(drawn)
     kept_rows = folder / f"{path.stem}_kept.npz"
     if not kept_rows.exists():
         teacher = sr.CrossFittedTeacher(**TEACHER)
@@ -62,13 +63,9 @@ def pools(cut: Split, path: Path, folder: Path) -> dict[str, sr.ImageDataset]:
         kept = report.kept | report.reasons["easy"]  # easy ones were good enough for all else
         np.savez(kept_rows, kept=kept, hard=report.kept, told=str(report))
     with np.load(kept_rows, allow_pickle=False) as file:
-        kept, hard, told = file["kept"], file["hard"], str(file["told"])
+        rows, told = file["hard" if filtered == "hard" else "kept"], str(file["told"])
     print(f"  {told}", flush=True)
-    return {
-        "": evenly(drawn),
-        "filter": evenly(drawn.select(kept)),
-        "hard": evenly(drawn.select(hard)),
-    }
+    return evenly(drawn.select(rows))
 
 
 def runs_of(classifier: str, size: int | None, name: str) -> list[Run]:
@@ -175,7 +172,6 @@ def one_cell(data: sr.ImageDataset, fold: int, size: int | None, args: argparse.
             )
         values = before
     done = {(fit["arm"], fit["seed"]) for fit in values["fits"]}
-    read = functools.lru_cache(maxsize=1)(functools.partial(pools, cut, folder=path_of_filters()))
     for run in runs_of(args.classifier, size, args.set):
         names = [arm.name for arm in run.arms]
         if args.arms and not set(args.arms) & set(names):
@@ -189,7 +185,7 @@ def one_cell(data: sr.ImageDataset, fold: int, size: int | None, args: argparse.
             if not source.exists():
                 print(f"{path.stem}: left out, no pool {source.name}: {', '.join(names)}")
                 continue
-            drawn = read(source)[run.filtered]
+            drawn = pool_of(cut, source, run.filtered, path_of_filters())
             values["pools"][source.stem + run.filtered] = len(drawn)
         began = time.perf_counter()
         values["fits"] += [
