@@ -65,7 +65,11 @@ def pool_of(cut: Split, path: Path, filtered: str, folder: Path) -> sr.ImageData
     with np.load(kept_rows, allow_pickle=False) as file:
         rows, told = file["hard" if filtered == "hard" else "kept"], str(file["told"])
     print(f"  {told}", flush=True)
-    return evenly(drawn.select(rows))
+    chosen = evenly(drawn.select(rows))
+    if not len(chosen):
+        print("  Of one class nothing is kept: all drawn images are taken.", flush=True)
+        return evenly(drawn)
+    return chosen
 
 
 def runs_of(classifier: str, size: int | None, name: str) -> list[Run]:
