@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "study"
 ANALYSIS = RESULTS / "analysis.json"
 PICTURE = ROOT / "docs" / "assets" / "study.png"
+COLUMNS = 3  # of the figure
 BASELINE = "best-classic"
 PRIMARY = "best-synthetic"
 WITHOUT = (
@@ -185,10 +187,13 @@ def plot(path: Path = PICTURE) -> None:
 
     parts = sorted(analysis().items())
     longest = max(len(values["statistics"]["auc"]["differences"]) for _, values in parts)
-    figure, axes = plt.subplots(
-        1, len(parts), figsize=(5.2 * len(parts), 0.8 + 0.3 * longest), squeeze=False
-    )
-    for axis, (name, values) in zip(axes[0], parts, strict=True):
+    columns = min(len(parts), COLUMNS)
+    lines = math.ceil(len(parts) / columns)
+    size = (5.2 * columns, lines * (0.8 + 0.3 * longest))
+    figure, axes = plt.subplots(lines, columns, figsize=size, squeeze=False)
+    for axis in axes.flat[len(parts) :]:
+        axis.remove()
+    for axis, (name, values) in zip(axes.flat, parts, strict=False):
         differences = values["statistics"]["auc"]["differences"]
         for place, found in enumerate(reversed(differences.values())):
             ink = "#1f5fa8" if found["verdict"] == "cannot be told apart" else "#b2402c"
