@@ -15,7 +15,8 @@ import pytest
 from test_auto_executor import alive, pids
 
 SCRIPT = """
-import os, sys, time
+import faulthandler, os, signal, sys, time
+faulthandler.register(signal.SIGUSR1, all_threads=True)
 import keras, loky, numpy as np
 import synthray as sr
 from synthray.comparison import processes
@@ -51,7 +52,13 @@ def test_processes_end_with_this_one(kind: str, tmp_path: Path) -> None:
                 os.killpg(parent.pid, signal.SIGINT)
             else:
                 parent.kill()
-            _, errors = parent.communicate(timeout=60)
+            try:
+                _, errors = parent.communicate(timeout=60)
+            except subprocess.TimeoutExpired:  # where does it hang?
+                parent.send_signal(signal.SIGUSR1)
+                time.sleep(1.0)
+                os.killpg(parent.pid, signal.SIGKILL)
+                raise AssertionError(parent.communicate()[1].decode()) from None
         finally:
             parent.kill()
     assert len(pids(folder)) == 2, errors.decode()
