@@ -25,8 +25,7 @@ import numpy as np
 
 import synthray as sr
 from generators import keep
-from records import record, write
-from speed.gpu_step import gpu
+from records import gpu, record, write
 from study.cells import split, whole
 from synthray.augmenter.progress import CostEstimate
 

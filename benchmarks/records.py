@@ -40,6 +40,24 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
+def gpu() -> str | None:
+    """Return the name of the GPU that Keras' backend sees; `None` if it sees none."""
+    backend = keras.backend.backend()
+    if backend == "torch":
+        import torch
+
+        return torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    if backend == "jax":
+        import jax
+
+        found = [device for device in jax.devices() if device.platform == "gpu"]
+        return found[0].device_kind if found else None
+    import tensorflow as tf
+
+    cards = tf.config.list_physical_devices("GPU")
+    return tf.config.experimental.get_device_details(cards[0])["device_name"] if cards else None
+
+
 def versions(*names: str) -> dict[str, str]:
     """Return the versions of those that are installed."""
     found = {}

@@ -55,9 +55,9 @@ def test_streams_hold_the_batches_of_each_epoch(arrays: tuple[Any, ...], shuffle
 
 @on_tensorflow
 def test_a_pass_that_is_left_before_its_end_is_noticed() -> None:
-    batches = ArrayBatches(IMAGES, batch_size=5)
     import tensorflow as tf
 
+    batches = ArrayBatches(IMAGES, batch_size=5)
     stream = streamed(batches)
     next(iter(stream))
     with pytest.raises(tf.errors.InvalidArgumentError, match="left before its end"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import torch
 from torch import nn
 
 from speed._dcgan_sizes import DROPOUT, RATE, SLOPE, filters
+from speed._torch_loop import TorchLoop
 
 
 def generator(shape: tuple[int, int, int], latent_dim: int, width: float) -> nn.Module:
@@ -36,7 +36,7 @@ def discriminator(shape: tuple[int, int, int], width: float) -> nn.Module:
     return nn.Sequential(*stack, nn.Flatten(), nn.Dropout(DROPOUT), nn.Linear(size, 1))
 
 
-class TorchPeer:
+class TorchPeer(TorchLoop):
     """The networks, their optimizers and the loop over a `DataLoader`.
 
     Args:
@@ -62,8 +62,9 @@ class TorchPeer:
     ) -> None:
         if threads is not None:
             torch.set_num_threads(threads)
+        super().__init__(self.tensor(images), batch_size, device=device, fast=fast)
         shape = images.shape[1:]
-        self.latent_dim, self.device, self.fast = latent_dim, device, fast
+        self.latent_dim = latent_dim
         self.side = shape[0] // 8
         self.generator = generator(shape, latent_dim, width).to(device)
         self.discriminator = discriminator(shape, width).to(device)
@@ -72,10 +73,6 @@ class TorchPeer:
         self.g_optimizer = torch.optim.Adam(self.generator.parameters(), RATE)
         self.d_optimizer = torch.optim.Adam(self.discriminator.parameters(), RATE)
         self.loss = nn.BCEWithLogitsLoss()
-        data = torch.utils.data.TensorDataset(self.tensor(images))
-        self.loader = torch.utils.data.DataLoader(
-            data, batch_size, shuffle=True, pin_memory=device != "cpu"
-        )
 
     def tensor(self, images: np.ndarray) -> torch.Tensor:
         first = images.transpose(0, 3, 1, 2).astype(np.float32) / 255
@@ -105,19 +102,6 @@ class TorchPeer:
             g_loss = self.loss(judged, ones)
         self.discriminator.train()
         return float(d_loss), float(g_loss)
-
-    def precision(self) -> Any:
-        if not self.fast:
-            return contextlib.nullcontext()
-        return torch.autocast(self.device, dtype=torch.bfloat16)
-
-    def train(self) -> None:
-        """Pass once over the images."""
-        d_sum = g_sum = 0.0
-        for (batch,) in self.loader:
-            d_loss, g_loss = self.step(batch.to(self.device, non_blocking=True))
-            d_sum, g_sum = d_sum + d_loss, g_sum + g_loss
-        float(d_sum), float(g_sum)  # waits for the device, as a loop that tells its losses does
 
     def step(self, real: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         n = len(real)

@@ -6,7 +6,6 @@ differentiate twice. `DiffAugment` is left out, here as in what it is compared w
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import math
 from typing import Any
@@ -15,6 +14,8 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
+
+from speed._torch_loop import TorchLoop
 
 RATE, BETAS = 3e-3, (0.0, 0.99)
 SLOPE, CENTRING, AVERAGE = 0.2, 0.01, 0.999
@@ -97,17 +98,18 @@ def mirrored(network: Any) -> nn.Sequential:
     return nn.Sequential(*stack)
 
 
-class TorchR3GAN:
-    """The networks, their optimizers and the loop over a `DataLoader`; arguments as `TorchPeer`."""
+class TorchR3GAN(TorchLoop):
+    """The networks and their optimizers; arguments as `TorchPeer`."""
 
     def __init__(
         self, images: np.ndarray, batch_size: int, gan: Any, *, device: str, fast: bool
     ) -> None:
-        self.latent_dim, self.device, self.fast = gan.latent_dim, device, fast
+        super().__init__(self.tensor(images), batch_size, device=device, fast=fast)
+        self.latent_dim = gan.latent_dim
         self.gamma, self.sigma, self.every = gan.gamma, gan.penalty_sigma, gan.penalty_every
-        layout = torch.channels_last if fast else torch.contiguous_format
+        self.layout = torch.channels_last if fast else torch.contiguous_format
         made = (mirrored(network) for network in (gan.generator, gan.discriminator))
-        self.generator, self.discriminator = (n.to(device, memory_format=layout) for n in made)
+        self.generator, self.discriminator = (n.to(device, memory_format=self.layout) for n in made)
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
         self.make, self.judge = self.generator, self.discriminator
         if fast:
@@ -119,10 +121,6 @@ class TorchR3GAN:
         self.g_optimizer, self.d_optimizer = (
             torch.optim.Adam(n.parameters(), RATE, BETAS)
             for n in (self.generator, self.discriminator)
-        )
-        data = torch.utils.data.TensorDataset(self.tensor(images))
-        self.loader = torch.utils.data.DataLoader(
-            data, batch_size, shuffle=True, pin_memory=device != "cpu"
         )
 
     def tensor(self, images: np.ndarray) -> torch.Tensor:
@@ -154,11 +152,6 @@ class TorchR3GAN:
     def pairing(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
         return functional.softplus(second - first).mean()
 
-    def precision(self) -> Any:
-        if not self.fast:
-            return contextlib.nullcontext()
-        return torch.autocast(self.device, torch.bfloat16)
-
     def penalty(self, images: torch.Tensor) -> torch.Tensor:
         """Return half the mean of a penalty, in float32."""
         images = images[:: self.every].float()
@@ -166,20 +159,11 @@ class TorchR3GAN:
         difference = (self.judge(moved) - self.judge(images)) / self.sigma
         return 0.5 * (difference**2).mean()
 
-    def train(self) -> None:
-        for (images,) in self.loader:
-            real = images.to(self.device, non_blocking=True)
-            if self.fast:
-                real = real.contiguous(memory_format=torch.channels_last)
-            self.step(real)
-        if self.device == "cuda":
-            torch.cuda.synchronize()
-
     def draw(self, n: int) -> torch.Tensor:
         return self.make(torch.randn((n, self.latent_dim), device=self.device)).float()
 
     def step(self, real: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        n = len(real)
+        n, real = len(real), real.contiguous(memory_format=self.layout)
         self.d_optimizer.zero_grad()
         with self.precision():
             with torch.no_grad():

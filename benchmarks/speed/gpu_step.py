@@ -29,6 +29,7 @@ os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 import keras
 
 import synthray as sr
+from records import gpu
 from speed import _options
 from speed._dcgan_sizes import r3gan_step_flops, step_flops
 from speed._pairs import Seconds, spread, take_turns, timed, times_as_fast
@@ -37,24 +38,6 @@ from speed.dcgan_step import check
 DTYPE, TOLERANCE = "mixed_bfloat16", 5e-2
 FLOPS = {"DCGAN": step_flops, "R3GAN": r3gan_step_flops}
 QUICK = {"steps": 2, "batch_size": 4, "size": 16, "width": 0.0625, "drawn": 8}
-
-
-def gpu() -> str | None:
-    """Return the name of the GPU that Keras' backend sees; `None` if it sees none."""
-    backend = keras.backend.backend()
-    if backend == "torch":
-        import torch
-
-        return torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    if backend == "jax":
-        import jax
-
-        found = [device for device in jax.devices() if device.platform == "gpu"]
-        return found[0].device_kind if found else None
-    import tensorflow as tf
-
-    cards = tf.config.list_physical_devices("GPU")
-    return tf.config.experimental.get_device_details(cards[0])["device_name"] if cards else None
 
 
 def torch_peer(name: str, images: np.ndarray, gan: Any, args: Any, device: str) -> Any:

@@ -35,8 +35,11 @@ def divides_batches(model: keras.Model) -> bool:
         return False
     import tensorflow as tf
 
-    default = not tf.distribute.has_strategy()
-    return not (default and model.distribute_strategy is tf.distribute.get_strategy())
+    # Outside of every scope the strategy at hand is the default, which divides nothing.
+    return (
+        tf.distribute.has_strategy()
+        or model.distribute_strategy is not tf.distribute.get_strategy()
+    )
 
 
 def scope_of(model: keras.Model) -> contextlib.AbstractContextManager[Any]:
