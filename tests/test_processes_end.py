@@ -15,7 +15,7 @@ import pytest
 from test_auto_executor import alive, pids
 
 SCRIPT = """
-import faulthandler, os, signal, sys, time
+import faulthandler, os, signal, sys, threading, time
 faulthandler.register(signal.SIGUSR1, all_threads=True)
 import keras, loky, numpy as np
 import synthray as sr
@@ -28,6 +28,14 @@ def slow(train, synthetic):  # of a script, which has no guard either
     open(os.path.join(sys.argv[1], str(os.getpid())), "w").close()
     time.sleep(600)
 
+def interrupt():
+    while len([name for name in os.listdir(sys.argv[1]) if name.isdigit()]) < 2:
+        time.sleep(0.1)
+    signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+
+if sys.argv[2] == "elsewhere":
+    threading.Thread(target=interrupt).start()
+
 def make():
     layers = [keras.Input((16, 16, 1)), keras.layers.Flatten(), keras.layers.Dense(2, "softmax")]
     return keras.Sequential(layers)
@@ -39,18 +47,19 @@ sr.run_comparison(data, folds=2, classifier=make, arms=[arm], epochs=1, audit="o
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no process groups there")
-@pytest.mark.parametrize("kind", ["interrupted", "killed"])
+@pytest.mark.parametrize("kind", ["interrupted", "elsewhere", "killed"])
 def test_processes_end_with_this_one(kind: str, tmp_path: Path) -> None:
+    """A system may give an interrupt to any thread: `elsewhere`, to one that is not waiting."""
     script, folder = tmp_path / "script.py", tmp_path / "pids"
     script.write_text(SCRIPT)
     folder.mkdir()
-    command = [sys.executable, str(script), str(folder)]
+    command = [sys.executable, str(script), str(folder), kind]
     with subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE) as parent:
         try:
             wait_for(lambda: len(pids(folder)) == 2 or parent.poll() is not None)
             if kind == "interrupted":  # as by Ctrl-C, which goes to all of them
                 os.killpg(parent.pid, signal.SIGINT)
-            else:
+            elif kind == "killed":
                 parent.kill()
             try:
                 _, errors = parent.communicate(timeout=60)
@@ -63,7 +72,7 @@ def test_processes_end_with_this_one(kind: str, tmp_path: Path) -> None:
             parent.kill()
     assert len(pids(folder)) == 2, errors.decode()
     wait_for(lambda: not any(map(alive, pids(folder))))
-    if kind == "interrupted":
+    if kind != "killed":
         assert errors.decode().count("Traceback") == 1  # this one's own
 
 

@@ -6,13 +6,14 @@ import logging
 import multiprocessing
 import tempfile
 from collections.abc import Callable, Generator
-from concurrent.futures import Executor, Future, as_completed
+from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any, Literal
 
 import keras
 
 from synthray.comparison import cost, processes
+from synthray.comparison._waiting import finished
 from synthray.comparison.cells import Cell, CellResult, Job, compute_elsewhere
 from synthray.comparison.training import StepProgress
 
@@ -100,7 +101,7 @@ def _here(jobs: list[Job], progress: StepProgress | None, verbose: Any) -> Found
 def _through(executor: Executor, jobs: list[Job], progress: StepProgress | None) -> Found:
     futures = {executor.submit(compute_elsewhere, cell, arms): cell for cell, arms in jobs}
     try:
-        for future in as_completed(futures):
+        for future in finished(futures):
             cell, found = futures[future], _result(future)
             _show(progress, cell, found)
             yield cell, found

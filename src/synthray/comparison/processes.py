@@ -16,7 +16,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, as_completed
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ import loky
 from loky.backend import get_context
 
 from synthray.comparison import cost
+from synthray.comparison._waiting import finished
 from synthray.comparison.cells import CellResult, Job, compute_elsewhere
 from synthray.datasets.image_dataset import ImageDataset
 
@@ -129,7 +130,7 @@ class Pool:
         """
         numbers = range(self._workers)
         submit = functools.partial(self._executor.submit, _time, self._folder, self._workers)
-        return cost.average([_result(future) for future in list(map(submit, numbers))])
+        return cost.average([_result(future) for future in finished(list(map(submit, numbers)))])
 
     def compute(self, numbers: Iterable[int]) -> Iterator[tuple[int, CellResult]]:
         """Yield the number of each packed job and what it found, in any order.
@@ -142,7 +143,7 @@ class Pool:
             RuntimeError: If a process is killed.
         """
         futures = {self._executor.submit(_compute, self._folder, each): each for each in numbers}
-        for future in as_completed(futures):
+        for future in finished(futures):
             yield futures[future], _result(future)
 
 
@@ -167,7 +168,11 @@ def started(folder: Path, workers: int) -> Iterator[Pool]:
         "LOKY_MAX_MEMORY_LEAK_SIZE": "1e15",  # or loky takes models that are kept for a leak
     }
     executor = loky.ProcessPoolExecutor(
-        workers, context=get_context("loky"), initializer=_begin, env=environment
+        workers,
+        context=get_context("loky"),
+        initializer=_begin,
+        initargs=(os.getpid(),),
+        env=environment,
     )
     try:
         yield Pool(executor, folder, workers)
@@ -177,10 +182,10 @@ def started(folder: Path, workers: int) -> Iterator[Pool]:
     executor.shutdown()
 
 
-def _begin() -> None:
+def _begin(parent: int) -> None:
     """Prepare a process: an interrupt is its parent's to handle, and it never outlives that."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
 
 
 def _end_with_parent(parent: int) -> None:
