@@ -22,6 +22,7 @@ import json
 import math
 import os
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -80,20 +81,28 @@ def one_thread() -> None:
 
 
 class Clock(keras.callbacks.Callback):
-    """Counts processor seconds of training but those of the first steps; ends at the deadline."""
+    """Counts seconds of training but those of the first steps; ends at the deadline.
 
-    def __init__(self, seconds: float = math.inf) -> None:
+    Args:
+        seconds: The deadline.
+        now: What tells the time: that of the processor, or of the clock on the wall.
+    """
+
+    def __init__(
+        self, seconds: float = math.inf, now: Callable[[], float] = time.process_time
+    ) -> None:
         super().__init__()
         self.seconds = seconds
+        self.now = now
         self.steps = 0
         self.spent = 0.0
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         self.steps += 1
         if self.steps == WARM_UP:
-            self._began = time.process_time()
+            self._began = self.now()
         if self.steps > WARM_UP:
-            self.spent = time.process_time() - self._began
+            self.spent = self.now() - self._began
         if self.spent >= self.seconds:
             self.model.stop_training = True
 

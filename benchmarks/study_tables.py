@@ -28,13 +28,20 @@ WITHOUT = (
 NOT_DONE = "Not measured yet."
 SETS = {
     "fracatlas": "FracAtlas",
-    "fracatlas-simultaneous": "FracAtlas, simultaneous updates of `R3GAN`",
-    "fracatlas-conditional": "FracAtlas, one generator for both classes",
     "bone": "the slides' bone set",
     "chest": "chest films",
     "phantoms": "phantoms",
 }
-FORMS = {"conditional": " of both classes", "simultaneous": ", simultaneous updates"}
+VARIANTS = {
+    "base": "`base` preset of `R3GAN`",
+    "simultaneous": "simultaneous updates of `R3GAN`",
+    "conditional": "one generator for both classes",
+}  # of what draws, behind the name of the set
+FORMS = {
+    "base": ", `base` preset",
+    "conditional": " of both classes",
+    "simultaneous": ", simultaneous updates",
+}
 CLASSIFIERS = {"deck": "the slides' classifier", "residual": "the residual network"}
 
 
@@ -47,7 +54,7 @@ def pools(folder: Path = RESULTS / "generators") -> str:
     ]
     for path in sorted(folder.glob("*.json")):
         v = json.loads(path.read_text(encoding="utf-8"))["values"]
-        if v["generator"] == "truth":
+        if v["generator"] == "truth" or v["report"] is None:
             continue
         size = "all" if v["size"] is None else f"{v['size']} groups"
         for kind, report in v["report"].items():
@@ -56,7 +63,8 @@ def pools(folder: Path = RESULTS / "generators") -> str:
             made = f"`{v['generator']}`"
             made += FORMS.get(path.stem.rpartition("-")[2], "")
             cells = [f"{SETS[v['set']]}, {size}, {kind}", str(v["fold"]), made]
-            cells += [f"{sum(v['minutes']):.0f}", f"{sum(v['images_seen']):,}", kid]
+            minutes = f"{sum(v['minutes']):.0f}" + (" of a GPU" if v.get("gpu") else "")
+            cells += [minutes, f"{sum(v['images_seen']):,}", kid]
             cells += [f"{real['kid']:.3f}", f"{drawn['recall']:.2f}", f"{drawn['coverage']:.2f}"]
             rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows) if len(rows) > 2 else NOT_DONE
@@ -74,7 +82,9 @@ def title(name: str) -> str:
     classifier, rest = name.split("/")
     data, size = rest.rsplit("_", 1)
     amount = "all training images" if size == "all" else f"{size} groups to train on"
-    return f"{SETS[data]}, {amount}, {CLASSIFIERS[classifier]}"
+    data, _, variant = data.partition("-")
+    words = [SETS[data], *([VARIANTS[variant]] if variant else []), amount, CLASSIFIERS[classifier]]
+    return ", ".join(words)
 
 
 def study() -> str:

@@ -184,11 +184,35 @@ def test_all_of_it_at_a_tiny_size(
         study.run.main([*words, "--seeds", "1", "--arms", *chosen])
     path.write_text(before)
 
+    monkeypatch.setattr(study.generate, "SEEN", 96)
+    monkeypatch.setattr(study.generate, "SPELLS", 2)
+    monkeypatch.setitem(study.generate.BATCH_SIZE, "R3GAN-base", 16)
+    tiny.from_preset = lambda _, *shape, **options: tiny(*shape, **options)  # type: ignore[attr-defined]
+    larger = [*words, "--generator", "R3GAN-base"]
+    study.generate.main([*larger, "--pool", "60", "--no-report"])
+    made = tmp_path / "results" / "generators" / "phantoms_all_fold0_r3gan-base.json"
+    drawn = json.loads(made.read_text())["values"]
+    assert drawn["images_seen"] == [96, 96]
+    assert drawn["report"] is None
+    assert study.tables.pools(made.parent).count("R3GAN") == 2
+    study.generate.main(larger)  # judges what was drawn
+    judged = json.loads(made.read_text())["values"]
+    assert set(judged["report"]) == set(phantoms.class_names)
+    assert judged | {"report": None} == drawn
+    assert study.tables.pools(made.parent).count("R3GAN") == 4
+    monkeypatch.setattr(study.run, "ANOTHER", ("mixed-1",))
+    study.run.main([*larger, "--seeds", "1"])
+    found = json.loads((path.parent / "phantoms-base_all_fold0.json").read_text())["values"]
+    assert [fit["arm"] for fit in found["fits"]] == ["original", "classic-1", "mixed-1"]
+    assert found["fits"][0] == arms["original"]  # of the same real images
+    assert "phantoms_all_fold0_r3gan-basefilter" in found["pools"]
+
     study.analyse.main(["--results", str(tmp_path / "results")])
     monkeypatch.setattr(study.tables, "ANALYSIS", tmp_path / "results" / "analysis.json")
     table = study.tables.study()
     assert "| `best-classic` |" in table
     assert "phantoms, all training images, the slides' classifier" in table
+    assert "phantoms, `base` preset of `R3GAN`, all training images" in table
     assert study.tables.briefly() == study.tables.NOT_DONE  # which is of FracAtlas
     study.tables.plot(tmp_path / "study.png")
     assert (tmp_path / "study.png").stat().st_size > 1000

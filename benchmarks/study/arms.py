@@ -140,6 +140,10 @@ SHORT = (
     "soft-real",
 )
 """Arms of the larger classifier."""
+ANOTHER = ("mixed-0.25", "mixed-1", "warm-start", "soft", "synthetic-only")
+"""Arms with images of another generator in place of the planned one's."""
+REAL_ALONE = ("real-warm-start", "soft-real", *(arm.name for run in CLASSIC for arm in run.arms))
+"""Arms that train on no drawn image, whatever the generator."""
 
 CANDIDATES = {
     "best-classic": ("original", "classic-0.5", "classic-1", "classic-2", "classic-flip"),

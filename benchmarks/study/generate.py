@@ -6,14 +6,20 @@ PATH is as for `benchmarks/generators.py`. Trains on the training images of each
 minutes of processor time each (PLAN.md), and draws. Pools are kept in `runs/study/pools/`, and
 `benchmarks/results/study/generators/` has what was trained and how near the images are to those
 that judge. What is there is not done again; says first what the rest will cost.
+
+`--generator R3GAN-base` trains the larger preset, for images seen and not for minutes: on a GPU,
+where Keras may be on JAX without TensorFlow. With `--no-report` it draws alone, and a later call,
+on any machine that has the pools and the raw results, judges them.
 """
 
 from __future__ import annotations
 
 import argparse
 import functools
+import json
 import os
 import sys
+import time
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -24,14 +30,24 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import synthray as sr
 from generators import MULTIPLE, Clock, epochs_for, one_thread, padded
-from records import record, write
-from study.cells import name_of, options, pool_path, sizes_of, split, whole
+from records import gpu, record, write
+from study.cells import (
+    Split,
+    name_of,
+    options,
+    pool_path,
+    read_pool,
+    sizes_of,
+    split,
+    whole,
+)
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "study" / "generators"
 MINUTES = {None: 12.0, 250: 4.0, 100: 3.0, 50: 2.0}  # of R3GANs, for all classes together
 OTHERS = {"DCGAN": 12.0, "CycleGAN": 6.0, "truth": 0.0}
+SEEN, SPELLS = 256_000, 5  # images a class that the larger preset sees, in so many epochs
 POOL = {None: 12_000, 250: 6_000, 100: 6_000, 50: 6_000}  # images a class
-BATCH_SIZE = defaultdict(lambda: 32, CycleGAN=4)
+BATCH_SIZE = defaultdict(lambda: 32, {"CycleGAN": 4, "R3GAN-base": 128})
 FEWEST = 20  # images that can be judged
 JUDGED = 3_000  # drawn images a class
 NEW_PHANTOMS = 10_000  # seeds from here on; the set itself has seed 0
@@ -75,6 +91,24 @@ def one_a_class(
 
         gan, clock = fit(make, part, BATCH_SIZE[kind], minutes / len(by_class))
         pool.append(gan.sample(n, seed=seed + label)[:, :height, :width])
+        clocks.append(clock)
+    return pool, clocks
+
+
+def larger(
+    train: sr.ImageDataset, n: int, minutes: float, seed: int, *, dtype: str
+) -> tuple[Any, list[Clock]]:
+    """Return the same of R3GAN's larger preset, for as many images whatever the time."""
+    pool, clocks = [], []
+    batch_size = BATCH_SIZE["R3GAN-base"]
+    for label, part in enumerate(train.by_class().values()):
+        gan = sr.R3GAN.from_preset("base", part.image_shape, seed=seed + label, dtype=dtype)
+        gan.compile()
+        # An epoch passes several times over the few images: each ends in a look at the weights.
+        repeated = part.select(np.resize(np.arange(len(part)), SEEN // SPELLS))
+        clock = Clock(now=time.perf_counter)
+        gan.fit(repeated, batch_size=batch_size, epochs=SPELLS, verbose=2, callbacks=[clock])
+        pool.append(gan.sample(n, seed=seed + label, batch_size=256))
         clocks.append(clock)
     return pool, clocks
 
@@ -127,6 +161,7 @@ GENERATORS = {
     "R3GAN": functools.partial(one_a_class, "R3GAN"),
     "R3GAN-simultaneous": functools.partial(one_a_class, "R3GAN", updates="simultaneous"),
     "R3GAN-conditional": conditional,
+    "R3GAN-base": larger,
     "DCGAN": functools.partial(one_a_class, "DCGAN"),
     "CycleGAN": cyclegan,
     "truth": truth,
@@ -141,6 +176,7 @@ def main(arguments: list[str] | None = None) -> None:
         "--dtype", default="mixed_bfloat16", help="float32 where the processor is faster with it"
     )
     parser.add_argument("--pool", type=int, help="images a class, where not as planned")
+    parser.add_argument("--no-report", action="store_true", help="train and draw alone")
     args = parser.parse_args(arguments)
     if args.core is not None:
         os.sched_setaffinity(0, {args.core})
@@ -148,49 +184,72 @@ def main(arguments: list[str] | None = None) -> None:
     sizes = sizes_of(args.sizes)
     if args.generator == "truth" and args.set != "phantoms":
         raise SystemExit("--generator truth is for --set phantoms: of no other set is it known.")
+    wanted = [(fold, size) for size in sizes for fold in args.folds]
     left = [
-        (fold, size)
-        for size in sizes
-        for fold in args.folds
-        if not pool_path(args.set, size, fold, args.generator).exists()
+        cell for cell in wanted if not pool_path(args.set, *cell[::-1], args.generator).exists()
     ]
     cost = sum(minutes_of(args, size) for _, size in left)
     print(f"{len(left)} pools to make, about {cost:.0f} minutes of one core.", flush=True)
     data = whole(args.set, args.data)
-    for fold, size in left:
+    for fold, size in wanted:
         cut = split(data, fold, size)
-        n, minutes = args.pool or POOL[size], minutes_of(args, size)
-        pool, clocks = GENERATORS[args.generator](cut.train, n, minutes, fold, dtype=args.dtype)
-        report = {
-            name: sr.evaluate_samples(own, drawn[:JUDGED], held_out, copies=False).to_dict()
-            for (name, own), held_out, drawn in zip(
-                cut.train.by_class().items(), cut.test.by_class().values(), pool, strict=True
-            )
-            if min(len(own), len(held_out)) >= FEWEST
-        }
-        values = {
-            "set": args.set,
-            "fold": fold,
-            "size": size,
-            "generator": args.generator,
-            "dtype": args.dtype,
-            "training_images": cut.train.class_counts,
-            "pool": [len(part) for part in pool],
-            "minutes": [clock.spent / 60 for clock in clocks],
-            "images_seen": [clock.steps * BATCH_SIZE[args.generator] for clock in clocks],
-            "report": report,
-        }
-        name = f"{name_of(args.set, size, fold)}_{args.generator.lower()}"
-        write(RESULTS / f"{name}.json", record("benchmarks/study/generate.py", values))
-        path = pool_path(args.set, size, fold, args.generator)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part.npz")
-        np.savez(
-            part,
-            images=np.concatenate(pool),
-            labels=np.repeat(np.arange(len(pool)), [len(each) for each in pool]),
+        if (fold, size) in left:
+            draw(cut, fold, size, args)
+        if not args.no_report:
+            judge(cut, fold, size, args)
+
+
+def raw_result(args: argparse.Namespace, fold: int, size: int | None) -> Path:
+    return RESULTS / f"{name_of(args.set, size, fold)}_{args.generator.lower()}.json"
+
+
+def draw(cut: Split, fold: int, size: int | None, args: argparse.Namespace) -> None:
+    """Train the generators of a cell and keep what they draw."""
+    n, minutes = args.pool or POOL[size], minutes_of(args, size)
+    pool, clocks = GENERATORS[args.generator](cut.train, n, minutes, fold, dtype=args.dtype)
+    values = {
+        "set": args.set,
+        "fold": fold,
+        "size": size,
+        "generator": args.generator,
+        "dtype": args.dtype,
+        "gpu": gpu(),
+        "training_images": cut.train.class_counts,
+        "pool": [len(part) for part in pool],
+        "minutes": [clock.spent / 60 for clock in clocks],
+        "images_seen": [clock.steps * BATCH_SIZE[args.generator] for clock in clocks],
+        "report": None,
+    }
+    write(raw_result(args, fold, size), record("benchmarks/study/generate.py", values))
+    path = pool_path(args.set, size, fold, args.generator)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part.npz")
+    np.savez(
+        part,
+        images=np.concatenate(pool),
+        labels=np.repeat(np.arange(len(pool)), [len(each) for each in pool]),
+    )
+    part.rename(path)
+
+
+def judge(cut: Split, fold: int, size: int | None, args: argparse.Namespace) -> None:
+    """Add to a raw result how near the images of its pool come to those of the test fold."""
+    path = raw_result(args, fold, size)
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    if kept["values"]["report"] is not None:
+        return
+    pool = read_pool(pool_path(args.set, size, fold, args.generator), cut.train)
+    drawn = pool.by_class()
+    kept["values"]["report"] = {
+        name: sr.evaluate_samples(
+            own, drawn[name].images[:JUDGED], held_out, copies=False
+        ).to_dict()
+        for (name, own), held_out in zip(
+            cut.train.by_class().items(), cut.test.by_class().values(), strict=True
         )
-        part.rename(path)
+        if min(len(own), len(held_out)) >= FEWEST
+    }
+    write(path, kept)
 
 
 def minutes_of(args: argparse.Namespace, size: int | None) -> float:

@@ -6,6 +6,9 @@ Needs the pools that `generate.py` drew; arms whose pool is missing are told and
 done by a later call. Writes `benchmarks/results/study/<classifier>/<set>_<size>_fold<k>.json`,
 after each group of arms; what is there is not trained again, so a run that was killed goes on. Says
 first what is to be done. `analyse.py` makes the verdicts.
+
+`--generator R3GAN-base` takes that one's pools in place of those of `R3GAN`, for some of the arms.
+Its files are of a set `<set>-base`; what no drawn image touches they have from those of the set.
 """
 
 from __future__ import annotations
@@ -27,7 +30,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import synthray as sr
 from generators import one_thread
 from records import record, write
-from study.arms import CLASSIC, OTHERS, R3GAN, SHORT, TRUTH, Run, affordable, evenly
+from study.arms import (
+    ANOTHER,
+    CLASSIC,
+    OTHERS,
+    R3GAN,
+    REAL_ALONE,
+    SHORT,
+    TRUTH,
+    Run,
+    affordable,
+    evenly,
+)
 from study.cells import (
     Split,
     name_of,
@@ -72,8 +86,12 @@ def pool_of(cut: Split, path: Path, filtered: str, folder: Path) -> sr.ImageData
     return chosen
 
 
-def runs_of(classifier: str, size: int | None, name: str) -> list[Run]:
-    """Return what is planned for a classifier, a size and a set."""
+def runs_of(classifier: str, size: int | None, name: str, generator: str = "R3GAN") -> list[Run]:
+    """Return what is planned for a classifier, a size, a set and a generator."""
+    if generator != "R3GAN":
+        of_pool, *_ = R3GAN
+        arms = tuple(arm for arm in of_pool.arms if arm.name in ANOTHER)
+        return [replace(of_pool, pool=generator, arms=arms)]
     found = [*CLASSIC, *R3GAN, *(OTHERS if size is None else ())]
     found += TRUTH if name == "phantoms" else ()
     if classifier == "deck":
@@ -135,6 +153,7 @@ def compute(
 def main(arguments: list[str] | None = None) -> None:
     parser = options(__doc__)
     parser.add_argument("--classifier", choices=tuple(CLASSIFIERS), default="deck")
+    parser.add_argument("--generator", default="R3GAN", help="whose pools to take")
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--arms", nargs="*", help="only runs that hold one of these")
     args = parser.parse_args(arguments)
@@ -150,7 +169,12 @@ def main(arguments: list[str] | None = None) -> None:
 
 def one_cell(data: sr.ImageDataset, fold: int, size: int | None, args: argparse.Namespace) -> None:
     """Train what is missing of one fold and size."""
-    path = RESULTS / args.classifier / f"{name_of(args.set, size, fold)}.json"
+    folder = RESULTS / args.classifier
+    planned = folder / f"{name_of(args.set, size, fold)}.json"
+    path = planned
+    if args.generator != "R3GAN":
+        form = args.generator.lower().removeprefix("r3gan-")
+        path = folder / f"{name_of(f'{args.set}-{form}', size, fold)}.json"
     cut = split(data, fold, size)
     values: dict[str, Any] = {
         "set": args.set,
@@ -175,8 +199,13 @@ def one_cell(data: sr.ImageDataset, fold: int, size: int | None, args: argparse.
                 f"groups that were found then ({args.set}_groups.npy)."
             )
         values = before
+    elif path != planned:
+        before = json.loads(planned.read_text(encoding="utf-8"))["values"]
+        if before["test_rows"] != values["test_rows"]:
+            raise SystemExit(f"{planned.name} was made with folds of other groups.")
+        values["fits"] = [fit for fit in before["fits"] if fit["arm"] in REAL_ALONE]
     done = {(fit["arm"], fit["seed"]) for fit in values["fits"]}
-    for run in runs_of(args.classifier, size, args.set):
+    for run in runs_of(args.classifier, size, args.set, args.generator):
         names = [arm.name for arm in run.arms]
         if args.arms and not set(args.arms) & set(names):
             continue
