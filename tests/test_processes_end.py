@@ -17,6 +17,7 @@ from test_auto_executor import alive, pids
 SCRIPT = """
 import faulthandler, os, signal, sys, threading, time
 faulthandler.register(signal.SIGUSR1, all_threads=True)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run in a background
 import keras, loky, numpy as np
 import synthray as sr
 from synthray.comparison import processes
