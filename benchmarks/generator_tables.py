@@ -182,8 +182,14 @@ def kid_interval(scores: dict[str, float]) -> str:
 
 
 def _versus(new: Run, old: Run) -> str:
-    a, b = (run["report"]["scores"]["drawn"] for run in (new, old))
-    kid = f"`R3GAN` has {a['kid'] / b['kid']:.2g} times the KID of `DCGAN` and "
+    scores = [run["report"]["scores"] for run in (new, old)]
+    a, b = (found["drawn"] for found in scores)
+    more, much_more = (found["drawn"]["kid"] - found["real"]["kid"] for found in scores)
+    beyond = more / much_more
+    told = (
+        f"{beyond:.2g} times, beyond that of real images" if beyond > 0 else "that of real images"
+    )
+    kid = f"`R3GAN` has {a['kid'] / b['kid']:.2g} times the KID of `DCGAN` ({told}) and "
     if b["coverage"] < _NO_COVERAGE:
         return f"{kid}covers {a['coverage']:.0%} of the held-out images, `DCGAN` next to none."
     return f"{kid}{a['coverage'] / b['coverage']:.1f} times its coverage."

@@ -82,9 +82,13 @@ def title(name: str) -> str:
     classifier, rest = name.split("/")
     data, size = rest.rsplit("_", 1)
     amount = "all training images" if size == "all" else f"{size} groups to train on"
-    data, _, variant = data.partition("-")
-    words = [SETS[data], *([VARIANTS[variant]] if variant else []), amount, CLASSIFIERS[classifier]]
-    return ", ".join(words)
+    return ", ".join([set_name(data), amount, CLASSIFIERS[classifier]])
+
+
+def set_name(name: str) -> str:
+    """Return the name of a set, and of what drew for it where not as planned, in words."""
+    data, _, variant = name.partition("-")
+    return ", ".join([SETS[data], *([VARIANTS[variant]] if variant else [])])
 
 
 def study() -> str:

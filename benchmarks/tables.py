@@ -22,6 +22,7 @@ from typing import Any
 import base_tables
 import generator_tables
 import speed_tables
+import study_curves
 import study_tables
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -249,6 +250,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "speed": functools.partial(speed_tables.speed, RESULTS / "speed"),
     "pools": study_tables.pools,
     "study": study_tables.study,
+    "study_curves": study_curves.table,
     "study_briefly": study_tables.briefly,
     "growth": functools.partial(speed_tables.growth, RESULTS / "speed"),
 }

@@ -29,6 +29,7 @@ def study(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
         run: Any = importlib.import_module("study.run")
         analyse: Any = importlib.import_module("study.analyse")
         tables: Any = importlib.import_module("study_tables")
+        curves: Any = importlib.import_module("study_curves")
 
     for module in (Study.generate, Study.run):
         monkeypatch.setattr(module, "one_thread", lambda: None)
@@ -114,6 +115,67 @@ def test_choices_are_made_on_validation_images_alone(study: Any) -> None:
     assert auc["intervals"]["best-classic"]["auc"]["value"] == 0.0
     assert auc["differences"]["classic-1"]["difference"] == 1.0
     assert found["controls"]["auc"]["mixed-1"]["difference"] == 0.0
+
+
+def test_the_worth_of_real_images_is_told_on_the_same_test_images(
+    study: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    labels = [0, 1] * 10
+    scores = {"no": [8_000, 2_000] * 10, "half": [5_000] * 20, "yes": [2_000, 8_000] * 10}
+
+    def fold(size: int | None, number: int, **test: str) -> dict[str, Any]:
+        fits = [
+            {"arm": arm, "seed": 0, "validation": scores[found], "test": scores[found]}
+            | {"phase_steps": [3, 1], "seconds": 1.0}
+            for arm, found in test.items()
+        ]
+        return {
+            "fold": number,
+            "size": size,
+            "fits": fits,
+            "probability_scale": 10_000,
+            "validation_labels": labels,
+            "test_labels": labels,
+            "test_rows": list(range(20 * number, 20 * number + 20)),
+            "test_groups": list(range(20 * number, 20 * number + 20)),
+            "training_images": {"a": size or 400, "b": 10},
+            "class_names": ["a", "b"],
+            "pools": {},
+        }
+
+    folds = range(2)
+    parts = {
+        "deck/phantoms_all": [fold(None, k, original="yes") for k in folds],
+        "deck/phantoms_50": [fold(50, k, original="no", mixed="half") for k in folds],
+        "deck/phantoms_100": [fold(100, k, original="half") for k in (*folds, 2)],
+        "deck/bone_all": [fold(None, 0, original="yes")],
+    }
+    found = study.analyse.curves(parts)
+    assert list(found) == ["deck/phantoms"]
+    curve = found["deck/phantoms"]
+    assert curve["folds"] == [0, 1]  # which all sizes have
+    assert list(curve["intervals"]) == ["50", "100", "all"]
+    assert [each["value"] for each in curve["intervals"].values()] == [0.0, 0.5, 1.0]
+    assert {s: each["difference"] for s, each in curve["steps"].items()} == {"100": 0.5, "all": 0.5}
+    assert curve["training_images"]["50"] == [60, 60]
+
+    for name, values in (("curves", found), ("analysis", {})):
+        if name == "analysis":
+            values = {part: study.analyse.analyse(files) for part, files in parts.items()}
+        raw = {"command": "", "versions": {}, "machine": {}, "values": values}
+        (tmp_path / f"{name}.json").write_text(json.dumps(raw))
+    monkeypatch.setattr(study.tables, "ANALYSIS", tmp_path / "analysis.json")
+    monkeypatch.setattr(study.curves, "CURVES", tmp_path / "curves.json")
+    lines = study.curves.table().splitlines()
+    assert "| phantoms | 50 | 60 | 0.000" in lines[2]
+    assert lines[2].endswith("(`best-synthetic`) |")
+    assert "| +0.500" in lines[3]
+    assert lines[4].endswith("| +0.500 [+0.500, +0.500] |  |")  # no arm with drawn images there
+    study.curves.plot(tmp_path / "curve.png")
+    assert (tmp_path / "curve.png").stat().st_size > 1000
+    parts["deck/phantoms_50"][0]["test_rows"][0] += 1
+    with pytest.raises(SystemExit, match="judged by different images"):
+        study.analyse.curves(parts)
 
 
 def test_an_arm_that_a_fold_lacks_is_named(study: Any) -> None:

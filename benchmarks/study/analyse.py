@@ -5,13 +5,16 @@
 Reads `benchmarks/results/study/<classifier>/`, writes `benchmarks/results/study/analysis.json`:
 for each classifier, set and size the scores of every arm, its difference from `best-classic` and
 from its control, and what was chosen on validation images. Arms that some fold or seed lacks are
-left out and named.
+left out and named. `curves.json` tells, for each set with several sizes, what more real images are
+worth: the scores of `best-classic` by size, on the same test images.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
+import math
 import re
 import sys
 from collections import defaultdict
@@ -75,7 +78,9 @@ class Cells:
     def choose(self) -> dict[str, list[str]]:
         """Add the arms that are chosen on validation images; return what was chosen, by fold."""
         with_drawn = [arm for arm in self.fits if arm not in (*CANDIDATES[BASELINE], *NOT_CHOSEN)]
-        candidates = {**CANDIDATES, "best-synthetic": (BASELINE, *with_drawn)}
+        candidates = {BASELINE: CANDIDATES[BASELINE]}
+        if with_drawn:
+            candidates |= {**CANDIDATES, "best-synthetic": (BASELINE, *with_drawn)}
         chosen: dict[str, list[str]] = {}
         for name, arms in candidates.items():
             known = [arm for arm in arms if arm in self.fits]
@@ -90,7 +95,8 @@ class Cells:
             chosen[name] = [
                 before[fold] if arm == BASELINE else arm for fold, arm in enumerate(best)
             ]
-        chosen["off-unless-proven"] = self._proven(with_drawn, chosen[BASELINE])
+        if with_drawn:
+            chosen["off-unless-proven"] = self._proven(with_drawn, chosen[BASELINE])
         return chosen
 
     def _proven(self, with_drawn: list[str], without: list[str]) -> list[str]:
@@ -179,6 +185,64 @@ def analyse(files: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+def curve(files: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    """Return the scores of `best-classic` by size, smallest first, and what each size adds.
+
+    Only folds that all sizes have count: these are judged by the same images.
+    """
+    folds = set.intersection(*({v["fold"] for v in values} for values in files.values()))
+    found = {
+        size: Cells([v for v in values if v["fold"] in folds]) for size, values in files.items()
+    }
+    for cells in found.values():
+        cells.choose()
+    pooled = {size: cells.pooled()[BASELINE] for size, cells in found.items()}
+    seeds = min(map(len, pooled.values()))
+    pooled = {size: p[:seeds] for size, p in pooled.items()}
+    first = next(iter(found.values()))
+    labels, rows = first.column("test_labels"), first.column("test_rows")
+    if any((cells.column("test_rows") != rows).any() for cells in found.values()):
+        raise SystemExit("Sizes of one set were judged by different images.")
+    shared: dict[str, Any] = {
+        "groups": np.unique(first.column("test_groups"), return_inverse=True)[1],
+        "folds": np.repeat(range(len(folds)), [len(v["test_labels"]) for v in first.values]),
+        "positive_class": 1,
+        "metric": "auc",
+    }
+    if len(folds) > 1:
+        shared["test_to_train"] = 1 / 4
+    sizes = list(pooled)
+    told = compare_arms(pooled, labels, baseline=sizes[0], **shared).to_dict()
+    steps = {
+        size: compare_arms(
+            {before: pooled[before], size: pooled[size]}, labels, baseline=before, **shared
+        ).to_dict()["differences"][size]
+        for before, size in itertools.pairwise(sizes)
+    }
+    images = {
+        size: [sum(v["training_images"].values()) for v in c.values] for size, c in found.items()
+    }
+    return {
+        "folds": sorted(folds),
+        "seeds": seeds,
+        "training_images": images,
+        "intervals": {size: told["intervals"][size]["auc"] for size in sizes},
+        "steps": steps,
+    }
+
+
+def curves(parts: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    """Return the curve of each classifier and set that has several sizes."""
+    found: dict[str, dict[int | None, list[dict[str, Any]]]] = defaultdict(dict)
+    for name, files in parts.items():
+        found[name.rpartition("_")[0]][files[0]["size"]] = files
+    return {
+        name: curve({str(s or "all"): sizes[s] for s in sorted(sizes, key=lambda s: s or math.inf)})
+        for name, sizes in found.items()
+        if len(sizes) > 1
+    }
+
+
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -193,6 +257,9 @@ def main(arguments: list[str] | None = None) -> None:
             parts[f"{path.parent.name}/{name}"].append(raw["values"])
     found = {name: analyse(files) for name, files in parts.items()}
     write(args.results / "analysis.json", record("benchmarks/study/analyse.py", found))
+    of_sizes = curves(parts)
+    if of_sizes:
+        write(args.results / "curves.json", record("benchmarks/study/analyse.py", of_sizes))
     for name, values in found.items():
         print(name, f"{len(values['folds'])} folds x {len(values['seeds'])} seeds", sep=": ")
         for arm, each in values["statistics"]["auc"]["differences"].items():
