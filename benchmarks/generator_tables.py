@@ -14,6 +14,7 @@ SETS = {
     "phantoms": "phantoms",
 }
 ORDER = ("DCGAN", "R3GAN", "CycleGAN")
+_EQUAL = 1.3  # times the minutes
 _NO_COVERAGE = 0.005  # a ratio to so little tells nothing
 
 Run = dict[str, Any]
@@ -182,6 +183,9 @@ def kid_interval(scores: dict[str, float]) -> str:
 
 
 def _versus(new: Run, old: Run) -> str:
+    if new["minutes"] > _EQUAL * old["minutes"]:
+        minutes = f"`DCGAN` had {old['minutes']:.0f} minutes, `R3GAN` {new['minutes']:.0f}"
+        return f"{minutes}: not compared."
     scores = [run["report"]["scores"] for run in (new, old)]
     a, b = (found["drawn"] for found in scores)
     more, much_more = (found["drawn"]["kid"] - found["real"]["kid"] for found in scores)

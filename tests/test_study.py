@@ -162,7 +162,7 @@ def test_the_worth_of_real_images_is_told_on_the_same_test_images(
     for name, values in (("curves", found), ("analysis", {})):
         if name == "analysis":
             values = {part: study.analyse.analyse(files) for part, files in parts.items()}
-        raw = {"command": "", "versions": {}, "machine": {}, "values": values}
+        raw: dict[str, Any] = {"values": values}
         (tmp_path / f"{name}.json").write_text(json.dumps(raw))
     monkeypatch.setattr(study.tables, "ANALYSIS", tmp_path / "analysis.json")
     monkeypatch.setattr(study.curves, "CURVES", tmp_path / "curves.json")
@@ -176,6 +176,40 @@ def test_the_worth_of_real_images_is_told_on_the_same_test_images(
     parts["deck/phantoms_50"][0]["test_rows"][0] += 1
     with pytest.raises(SystemExit, match="judged by different images"):
         study.analyse.curves(parts)
+
+
+def test_the_headline_has_both_generators(
+    study: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(study.tables, "ANALYSIS", tmp_path / "analysis.json")
+
+    def told(best: float, alone: float) -> dict[str, Any]:
+        found = {"low": -0.1, "high": 0.1, "verdict": "cannot be told apart"}
+        differences = {
+            arm: {**found, "difference": each}
+            for arm, each in (("best-synthetic", best), ("mixed-1", 0.01))
+        }
+        scores = {"best-classic": 0.75, "synthetic-only": alone}
+        statistics = {
+            metric: {
+                "differences": differences,
+                "intervals": {arm: {metric: {"value": v}} for arm, v in scores.items()},
+            }
+            for metric in ("auc", "balanced_accuracy")
+        }
+        chosen = {"best-classic": ["original"] * 2, "best-synthetic": ["original", "mixed-1"]}
+        return {"folds": [0, 1], "seeds": [0], "statistics": statistics, "chosen": chosen}
+
+    parts = {"deck/fracatlas_all": told(0.002, 0.6)}
+    for larger in (False, True):
+        if larger:
+            parts["deck/fracatlas-base_all"] = told(0.004, 0.7)
+        (tmp_path / "analysis.json").write_text(json.dumps({"values": parts}))
+        text = study.tables.briefly()
+        assert "AUC 0.750 without synthetic images, +0.002 [-0.100, +0.100] with them" in text
+        assert "in 1 of 2 folds." in text
+        assert ("on a GPU: +0.004 [-0.100, +0.100] AUC" in text) == larger
+        assert text.endswith("has 0.700." if larger else "folds.")
 
 
 def test_an_arm_that_a_fold_lacks_is_named(study: Any) -> None:
