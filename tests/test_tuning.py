@@ -194,6 +194,7 @@ def test_from_an_augmenter_and_arrays(tmp_path: Path) -> None:
         data.labels,
         arms=["augmented", "synthetic"],
         folds=2,
+        seeds=(0,),
         epochs=1,
         audit="off",
         workdir=tmp_path,
