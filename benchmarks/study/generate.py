@@ -44,7 +44,7 @@ from study.cells import (
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "study" / "generators"
 MINUTES = {None: 12.0, 250: 4.0, 100: 3.0, 50: 2.0}  # of R3GANs, for all classes together
-OTHERS = {"DCGAN": 12.0, "CycleGAN": 6.0, "truth": 0.0}
+OTHERS = {"DCGAN": 12.0, "CycleGAN": 6.0, "truth": 0.0, "R3GAN-base": 2.0}
 SEEN, SPELLS = 256_000, 5  # images a class that the larger preset sees, in so many epochs
 POOL = {None: 12_000, 250: 6_000, 100: 6_000, 50: 6_000}  # images a class
 BATCH_SIZE = defaultdict(lambda: 32, {"CycleGAN": 4, "R3GAN-base": 128})
@@ -189,7 +189,8 @@ def main(arguments: list[str] | None = None) -> None:
         cell for cell in wanted if not pool_path(args.set, *cell[::-1], args.generator).exists()
     ]
     cost = sum(minutes_of(args, size) for _, size in left)
-    print(f"{len(left)} pools to make, about {cost:.0f} minutes of one core.", flush=True)
+    where = "a GPU" if args.generator == "R3GAN-base" else "one core"
+    print(f"{len(left)} pools to make, about {cost:.0f} minutes of {where}.", flush=True)
     data = whole(args.set, args.data)
     for fold, size in wanted:
         cut = split(data, fold, size)
