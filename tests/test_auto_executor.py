@@ -156,8 +156,7 @@ def test_steps_are_timed_where_they_will_be_trained(
     assert output.index(TOLD) < output.index("Cost") < output.index("16/16")
     made = {int(path.name): path.read_text() for path in tmp_path.iterdir()}
     del made[os.getpid()]
-    assert len(made) == 2
-    assert sum(map(len, made.values())) == 6  # one each to time, four to train
+    assert sorted(map(len, made.values())) in ([2, 4], [3, 3])  # one each to time, four to train
     monkeypatch.undo()
     assert_equal(found, serially(data, arms=["original"], seeds=(0, 1), classifier=model))
 

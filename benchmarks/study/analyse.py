@@ -18,6 +18,7 @@ import math
 import re
 import sys
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -83,21 +84,27 @@ class Cells:
             candidates |= {**CANDIDATES, "best-synthetic": (BASELINE, *with_drawn)}
         chosen: dict[str, list[str]] = {}
         for name, arms in candidates.items():
-            known = [arm for arm in arms if arm in self.fits]
-            if not known:
-                continue
-            best = [
-                max(known, key=lambda arm, fold=fold: self.validation_auc(arm, fold))
-                for fold in range(len(self.values))
-            ]
-            self.fits[name] = [self.fits[arm][fold] for fold, arm in enumerate(best)]
-            before = chosen.get(BASELINE, [])
-            chosen[name] = [
-                before[fold] if arm == BASELINE else arm for fold, arm in enumerate(best)
-            ]
+            best = self.best(name, arms)
+            if best:
+                before = chosen.get(BASELINE, [])
+                chosen[name] = [
+                    before[fold] if arm == BASELINE else arm for fold, arm in enumerate(best)
+                ]
         if with_drawn:
             chosen["off-unless-proven"] = self._proven(with_drawn, chosen[BASELINE])
         return chosen
+
+    def best(self, name: str, arms: Sequence[str]) -> list[str]:
+        """Add an arm that is in each fold the best on validation images; return which, by fold."""
+        known = [arm for arm in arms if arm in self.fits]
+        if not known:
+            return []
+        found = [
+            max(known, key=lambda arm, fold=fold: self.validation_auc(arm, fold))
+            for fold in range(len(self.values))
+        ]
+        self.fits[name] = [self.fits[arm][fold] for fold, arm in enumerate(found)]
+        return found
 
     def _proven(self, with_drawn: list[str], without: list[str]) -> list[str]:
         """Choose by fold the best arm with drawn images where validation images prove it."""
@@ -123,6 +130,18 @@ class Cells:
     def column(self, name: str) -> NDArray[Any]:
         return np.concatenate([np.asarray(values[name]) for values in self.values])
 
+    def layout(self) -> dict[str, Any]:
+        """Return what `compare_arms` must know of the test images."""
+        sizes = [len(values["test_labels"]) for values in self.values]
+        found: dict[str, Any] = {
+            "groups": np.unique(self.column("test_groups"), return_inverse=True)[1],
+            "folds": np.repeat(np.arange(len(sizes)), sizes),
+            "positive_class": self.positive,
+        }
+        if len(sizes) > 1:
+            found["test_to_train"] = 1 / 4  # of five folds, however many are done
+        return found
+
     def pooled(self) -> dict[str, Floats]:
         """Return the probabilities of all test images: arm to `(seeds, n, 2)`."""
         return {
@@ -142,12 +161,16 @@ def analyse(files: list[dict[str, Any]]) -> dict[str, Any]:
     chosen = cells.choose()
     pooled = cells.pooled()
     labels = cells.column("test_labels")
-    folds = np.repeat(np.arange(len(cells.values)), [len(v["test_labels"]) for v in cells.values])
-    groups = np.unique(cells.column("test_groups"), return_inverse=True)[1]
-    draws = resample(pooled, labels, groups, folds, positive_class=1, n_resamples=2000, seed=0)
-    shared: dict[str, Any] = {"groups": groups, "folds": folds, "positive_class": 1}
-    if len(cells.values) > 1:
-        shared["test_to_train"] = 1 / 4  # of five folds, however many are done
+    shared = cells.layout()
+    draws = resample(
+        pooled,
+        labels,
+        shared["groups"],
+        shared["folds"],
+        positive_class=cells.positive,
+        n_resamples=2000,
+        seed=0,
+    )
     against: dict[str, Any] = {}
     controls: dict[str, Any] = {}
     for metric in METRICS:
@@ -195,7 +218,7 @@ def curve(files: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
         size: Cells([v for v in values if v["fold"] in folds]) for size, values in files.items()
     }
     for cells in found.values():
-        cells.choose()
+        cells.best(BASELINE, CANDIDATES[BASELINE])
     pooled = {size: cells.pooled()[BASELINE] for size, cells in found.items()}
     seeds = min(map(len, pooled.values()))
     pooled = {size: p[:seeds] for size, p in pooled.items()}
@@ -203,14 +226,7 @@ def curve(files: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
     labels, rows = first.column("test_labels"), first.column("test_rows")
     if any((cells.column("test_rows") != rows).any() for cells in found.values()):
         raise SystemExit("Sizes of one set were judged by different images.")
-    shared: dict[str, Any] = {
-        "groups": np.unique(first.column("test_groups"), return_inverse=True)[1],
-        "folds": np.repeat(range(len(folds)), [len(v["test_labels"]) for v in first.values]),
-        "positive_class": 1,
-        "metric": "auc",
-    }
-    if len(folds) > 1:
-        shared["test_to_train"] = 1 / 4
+    shared = first.layout() | {"metric": "auc"}
     sizes = list(pooled)
     told = compare_arms(pooled, labels, baseline=sizes[0], **shared).to_dict()
     steps = {
