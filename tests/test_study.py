@@ -295,6 +295,10 @@ def test_all_of_it_at_a_tiny_size(
     judged = json.loads(made.read_text())["values"]
     assert set(judged["report"]) == set(phantoms.class_names)
     assert judged | {"report": None} == drawn
+    aside = made.rename(tmp_path / "aside.json")
+    study.generate.main(larger)
+    assert f"Not judged: the pool is there, but {made.name}" in capsys.readouterr().out
+    aside.rename(made)
     assert study.tables.pools(made.parent).count("R3GAN") == 4
     monkeypatch.setattr(study.run, "ANOTHER", ("mixed-1",))
     study.run.main([*larger, "--seeds", "1"])

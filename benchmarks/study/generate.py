@@ -236,6 +236,9 @@ def draw(cut: Split, fold: int, size: int | None, args: argparse.Namespace) -> N
 def judge(cut: Split, fold: int, size: int | None, args: argparse.Namespace) -> None:
     """Add to a raw result how near the images of its pool come to those of the test fold."""
     path = raw_result(args, fold, size)
+    if not path.exists():
+        print(f"Not judged: the pool is there, but {path.name} of its training is not.", flush=True)
+        return
     kept = json.loads(path.read_text(encoding="utf-8"))
     if kept["values"]["report"] is not None:
         return
