@@ -35,6 +35,7 @@ SETS = {
 }
 VARIANTS = {
     "base": "`base` preset of `R3GAN`",
+    "shared": "`base` preset that has seen all training images",
     "simultaneous": "simultaneous updates of `R3GAN`",
     "conditional": "one generator for both classes",
 }  # of what draws, behind the name of the set

@@ -57,6 +57,7 @@ def test_every_arm_takes_the_same_steps_and_ends_slowly(study: Any) -> None:
     runs += study.arms.TRUTH
     arms = [arm for run in runs for arm in run.arms]
     assert len({arm.name for arm in arms}) == len(arms)
+    arms += [arm for run in study.arms.SHARED for arm in run.arms]
     for arm in arms:
         phases = list(arm)
         assert sum(phase.share for phase in phases) == pytest.approx(1)
@@ -149,6 +150,7 @@ def test_the_worth_of_real_images_is_told_on_the_same_test_images(
         "deck/phantoms_50": [fold(50, k, original="no", mixed="half") for k in folds],
         "deck/phantoms_100": [fold(100, k, original="half") for k in (*folds, 2)],
         "deck/bone_all": [fold(None, 0, original="yes")],
+        **{f"deck/phantoms-shared_{size}": [fold(size, 0, original="no")] for size in (50, 100)},
     }
     found = study.analyse.curves(parts)
     assert list(found) == ["deck/phantoms"]
@@ -221,6 +223,39 @@ def test_an_arm_that_a_fold_lacks_is_named(study: Any) -> None:
     cells = study.analyse.Cells(values)
     assert list(cells.fits) == ["original"]
     assert cells.incomplete == ["soft"]
+
+
+def test_images_of_a_generator_that_has_seen_more_than_the_classifier(
+    study: Any,
+    phantoms: sr.ImageDataset,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setattr(study.cells, "load", lambda name, path: phantoms)
+    monkeypatch.setattr(study.cells, "SIZES", (10, None))
+    monkeypatch.setattr(sr, "find_duplicates", lambda data, verbose: np.arange(len(data)))
+    monkeypatch.setattr(study.run, "RESULTS", tmp_path)
+    pool = study.cells.pool_path("phantoms", None, 0, "R3GAN-base")
+    pool.parent.mkdir(parents=True)
+    np.savez(pool, images=np.zeros((6, 32, 32, 1), np.uint8), labels=np.repeat([0, 1], 3))
+    asked = []
+
+    def compute(run: Any, cut: Any, drawn: Any, args: Any, seeds: list[int]) -> list[Any]:
+        asked.append((len(np.unique(cut.train.groups)), None if drawn is None else len(drawn)))
+        return [{"arm": arm.name, "seed": seed} for arm in run.arms for seed in seeds]
+
+    monkeypatch.setattr(study.run, "compute", compute)
+    words = ["--set", "phantoms", "--folds", "0", "--seeds", "1"]
+    study.run.main([*words, "--sizes", "10", "--arms", "original"])
+    study.run.main([*words, "--sizes", "10", "--shared"])
+    found = json.loads((tmp_path / "deck" / "phantoms-shared_10_fold0.json").read_text())["values"]
+    arms = [fit["arm"] for fit in found["fits"]]
+    assert arms[:2] == ["original", "classic-1"]  # of the same real images, not trained again
+    assert arms[2:] == ["mixed-1", "mixed-4", "mixed-16", "warm-start", "synthetic-only"]
+    assert found["pools"] == {pool.stem: 6}
+    assert asked == [(10, None), (10, 6)]
+    with pytest.raises(SystemExit, match="of all groups there are no others"):
+        study.run.main([*words, "--shared"])
 
 
 def test_all_of_it_at_a_tiny_size(

@@ -248,10 +248,14 @@ def curve(files: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
 
 
 def curves(parts: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
-    """Return the curve of each classifier and set that has several sizes."""
+    """Return the curve of each classifier and set that has several sizes.
+
+    What other generators drew is left out: real images are the same whatever is drawn.
+    """
     found: dict[str, dict[int | None, list[dict[str, Any]]]] = defaultdict(dict)
     for name, files in parts.items():
-        found[name.rpartition("_")[0]][files[0]["size"]] = files
+        if "-" not in name:
+            found[name.rpartition("_")[0]][files[0]["size"]] = files
     return {
         name: curve({str(s or "all"): sizes[s] for s in sorted(sizes, key=lambda s: s or math.inf)})
         for name, sizes in found.items()

@@ -17,6 +17,7 @@ REAL_RATE = 1 / 3  # of real images after a warm start
 WARM = 1 / 3  # of the steps
 STRENGTHS = ("rotation", "shift", "zoom", "contrast")  # of classic_augmentation
 RATIOS = (0.25, 0.5, 1.0, 2.0, 4.0)
+MANY = 16.0  # drawn images for each real one, where they know more than the real ones
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,18 @@ TRUTH = (
     ),
 )
 """With phantoms alone: new ones in place of drawn ones, as a perfect generator would give."""
+SHARED = (
+    Run(
+        (
+            *(mixed(f"mixed-{ratio:g}", ratio) for ratio in (1.0, 4.0, MANY)),
+            warm("warm-start", "synthetic"),
+            arm("synthetic-only", sr.Phase("synthetic", augment=True)),
+        ),
+        pool="R3GAN-base",
+    ),
+)
+"""With few groups: images of a generator that has learnt from those of all groups. Not filtered:
+a filter made of the few would know less than the images do."""
 SHORT = (
     "original",
     "classic-1",
@@ -147,10 +160,10 @@ REAL_ALONE = ("real-warm-start", "soft-real", *(arm.name for run in CLASSIC for 
 
 CANDIDATES = {
     "best-classic": ("original", "classic-0.5", "classic-1", "classic-2", "classic-flip"),
-    "best-mixed": ("best-classic", *(f"mixed-{ratio:g}" for ratio in RATIOS)),
+    "best-mixed": ("best-classic", *(f"mixed-{ratio:g}" for ratio in (*RATIOS, MANY))),
 }
 CONTROLS = {
-    **{f"mixed-{ratio:g}": "classic-1" for ratio in RATIOS},
+    **{f"mixed-{ratio:g}": "classic-1" for ratio in (*RATIOS, MANY)},
     **dict.fromkeys(
         ("mixed-1-unfiltered", "mixed-1-half-weight", "apart", "hard", "translated", "deck-mixed"),
         "mixed-1",

@@ -9,6 +9,8 @@ first what is to be done. `analyse.py` makes the verdicts.
 
 `--generator R3GAN-base` takes that one's pools in place of those of `R3GAN`, for some of the arms.
 Its files are of a set `<set>-base`; what no drawn image touches they have from those of the set.
+`--shared`, with sizes in groups, takes the images of a `base` preset that has learnt from all
+groups of the training side, of which the classifier sees few: files of a set `<set>-shared`.
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ from study.arms import (
     OTHERS,
     R3GAN,
     REAL_ALONE,
+    SHARED,
     SHORT,
     TRUTH,
     Run,
@@ -86,8 +89,12 @@ def pool_of(cut: Split, path: Path, filtered: str, folder: Path) -> sr.ImageData
     return chosen
 
 
-def runs_of(classifier: str, size: int | None, name: str, generator: str = "R3GAN") -> list[Run]:
+def runs_of(
+    classifier: str, size: int | None, name: str, generator: str = "R3GAN", shared: bool = False
+) -> list[Run]:
     """Return what is planned for a classifier, a size, a set and a generator."""
+    if shared:
+        return list(SHARED)
     if generator != "R3GAN":
         of_pool, *_ = R3GAN
         arms = tuple(arm for arm in of_pool.arms if arm.name in ANOTHER)
@@ -154,6 +161,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = options(__doc__)
     parser.add_argument("--classifier", choices=tuple(CLASSIFIERS), default="deck")
     parser.add_argument("--generator", default="R3GAN", help="whose pools to take")
+    parser.add_argument("--shared", action="store_true", help="of a generator that saw all groups")
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--arms", nargs="*", help="only runs that hold one of these")
     args = parser.parse_args(arguments)
@@ -161,6 +169,8 @@ def main(arguments: list[str] | None = None) -> None:
         os.sched_setaffinity(0, {args.core})
     one_thread()
     sizes = sizes_of(args.sizes)
+    if args.shared and None in sizes:
+        raise SystemExit("--shared is for --sizes in groups: of all groups there are no others.")
     data = whole(args.set, args.data)
     for size in sizes:
         for fold in args.folds:
@@ -172,8 +182,8 @@ def one_cell(data: sr.ImageDataset, fold: int, size: int | None, args: argparse.
     folder = RESULTS / args.classifier
     planned = folder / f"{name_of(args.set, size, fold)}.json"
     path = planned
-    if args.generator != "R3GAN":
-        form = args.generator.lower().removeprefix("r3gan-")
+    form = "shared" if args.shared else args.generator.lower().removeprefix("r3gan").strip("-")
+    if form:
         path = folder / f"{name_of(f'{args.set}-{form}', size, fold)}.json"
     cut = split(data, fold, size)
     values: dict[str, Any] = {
@@ -205,7 +215,7 @@ def one_cell(data: sr.ImageDataset, fold: int, size: int | None, args: argparse.
             raise SystemExit(f"{planned.name} was made with folds of other groups.")
         values["fits"] = [fit for fit in before["fits"] if fit["arm"] in REAL_ALONE]
     done = {(fit["arm"], fit["seed"]) for fit in values["fits"]}
-    for run in runs_of(args.classifier, size, args.set, args.generator):
+    for run in runs_of(args.classifier, size, args.set, args.generator, args.shared):
         names = [arm.name for arm in run.arms]
         if args.arms and not set(args.arms) & set(names):
             continue
@@ -214,7 +224,7 @@ def one_cell(data: sr.ImageDataset, fold: int, size: int | None, args: argparse.
             continue
         drawn = None
         if run.pool is not None:
-            source = pool_path(args.set, size, fold, run.pool)
+            source = pool_path(args.set, None if args.shared else size, fold, run.pool)
             if not source.exists():
                 print(f"{path.stem}: left out, no pool {source.name}: {', '.join(names)}")
                 continue
