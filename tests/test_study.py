@@ -25,6 +25,7 @@ def study(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     class Study:
         arms: Any = importlib.import_module("study.arms")
         cells: Any = importlib.import_module("study.cells")
+        classifiers: Any = importlib.import_module("study.classifiers")
         generate: Any = importlib.import_module("study.generate")
         run: Any = importlib.import_module("study.run")
         analyse: Any = importlib.import_module("study.analyse")
@@ -77,9 +78,8 @@ def test_ratios_are_cut_to_what_there_is(study: Any) -> None:
     assert [p.ratio for p in study.arms.affordable(arm, 100, 400)] == [4.0, 4.0]
 
 
-def test_the_residual_network_is_as_large_as_planned() -> None:
-    classifiers = importlib.import_module("study.classifiers")
-    model = classifiers.residual(num_classes=2, image_shape=(64, 64, 1), seed=0)
+def test_the_residual_network_is_as_large_as_planned(study: Any) -> None:
+    model = study.classifiers.residual(num_classes=2, image_shape=(64, 64, 1), seed=0)
     assert 150_000 < model.count_params() < 230_000
 
 
