@@ -1,8 +1,9 @@
 """A training that the tests run on one or two devices.
 
-`scaled_training.py FORM KIND FOLDER [FILE ...]` trains, writes `FOLDER/found.json` and the images
-that it draws, and saves the model. Then it loads each FILE, and draws from it too. FORM is "one",
-"mirrored" (TensorFlow), "parallel" (JAX), or "process:PORT:NUMBER", one of two processes (JAX).
+`scaled_training.py FORM FOLDER [FOLDER ...]` trains each kind of generator, writes what it found
+and the images that it draws to a folder of that name in the first FOLDER, and saves the model. Then
+it loads the models of the other folders, and draws from them too. FORM is "one", "mirrored"
+(TensorFlow), "parallel" (JAX), or "process:PORT:NUMBER", one of two processes (JAX).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import contextlib
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +22,19 @@ import numpy as np
 import synthray as sr
 from toys import bars
 
+KINDS = ("DCGAN", "R3GAN")
 IMAGES, EPOCHS, BATCH = 20, 2, 8  # the last batch is smaller
 
 
-def scope_of(form: str) -> contextlib.AbstractContextManager[Any]:
-    """Make two devices, and return the scope to make a model in."""
+def scope_of(form: str) -> Callable[[], contextlib.AbstractContextManager[Any]]:
+    """Make two devices, and return what makes the scope to make a model in."""
     if form == "mirrored":
         import tensorflow as tf
 
         devices = [tf.config.LogicalDeviceConfiguration()] * 2
         cpu = tf.config.list_physical_devices("CPU")[0]
         tf.config.set_logical_device_configuration(cpu, devices)
-        return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope()
+        return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope
     if form.startswith("process"):
         import jax
 
@@ -40,7 +43,7 @@ def scope_of(form: str) -> contextlib.AbstractContextManager[Any]:
         keras.distribution.initialize(f"127.0.0.1:{port}", 2, int(number))
     if form != "one":
         keras.distribution.set_distribution(keras.distribution.DataParallel())
-    return contextlib.nullcontext()
+    return contextlib.nullcontext
 
 
 def make(kind: str) -> Any:
@@ -56,9 +59,9 @@ def make(kind: str) -> Any:
     )
 
 
-def main(form: str, kind: str, folder: Path, files: list[str]) -> None:
+def train(form: str, kind: str, folder: Path, others: list[Path], scope: Any) -> None:
     """Train, draw, save; load and draw."""
-    with scope_of(form):
+    with scope():
         gan = make(kind)
     images = bars(IMAGES, size=gan.image_shape[0]).images
     history = gan.fit(images, batch_size=BATCH, epochs=EPOCHS, verbose=0).history
@@ -74,14 +77,23 @@ def main(form: str, kind: str, folder: Path, files: list[str]) -> None:
     elif form != "one":
         found["devices"] = len(keras.distribution.list_devices())
     drawn = {"own": gan.sample(5, seed=1, batch_size=5)}
+    folder.mkdir()
     gan.save(folder / "gan.keras")  # all processes do, or the one that does waits for them
-    for file in files:
+    for other in others:
+        file = str(other / kind / "gan.keras")
         drawn[file] = keras.saving.load_model(file).sample(5, seed=1, batch_size=5)
     np.savez(folder / "drawn.npz", **drawn)
     (folder / "found.json").write_text(json.dumps(found))
 
 
+def main(form: str, folder: Path, *others: Path) -> None:
+    """Train all kinds, one after the other."""
+    scope = scope_of(form)
+    for kind in KINDS:
+        train(form, kind, folder / kind, list(others), scope)
+
+
 if __name__ == "__main__":
     if sys.argv[1] == "parallel":  # before JAX starts
         os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
-    main(sys.argv[1], sys.argv[2], Path(sys.argv[3]), sys.argv[4:])
+    main(sys.argv[1], *map(Path, sys.argv[2:]))

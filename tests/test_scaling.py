@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from scaled_training import EPOCHS, IMAGES
+from scaled_training import EPOCHS, IMAGES, KINDS
 from synthray.datasets._batches import ArrayBatches
 from synthray.datasets._streams import _Share
 from synthray.generators._inputs import prepare_images
@@ -44,22 +44,22 @@ class Runs:
         return [form for form in self.found if form != "one"]
 
 
-def train(backend: str, commands: dict[str, list[str]], folder: Path) -> None:
-    """Run `scaled_training.py` with these arguments, side by side, each in its own folder."""
+def train(backend: str, folder: Path, *forms: str, others: tuple[Path, ...] = ()) -> None:
+    """Run `scaled_training.py` for these forms, side by side, each in its own folder."""
     environment = os.environ | {
         "KERAS_BACKEND": backend,
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",  # it takes longer than the training
     }
     running = []
-    for form, (kind, *files) in commands.items():
+    for form in forms:
         (folder / form).mkdir()
-        command = [sys.executable, str(SCRIPT), form, kind, str(folder / form), *files]
+        command = [sys.executable, str(SCRIPT), form, str(folder / form), *map(str, others)]
         pipes: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
         running.append(subprocess.Popen(command, env=environment, text=True, **pipes))
     try:
         for process in running:
-            _, errors = process.communicate(timeout=180)
+            _, errors = process.communicate(timeout=360)
             assert process.returncode == 0, errors[-3000:]
     finally:
         for process in running:
@@ -72,29 +72,30 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-@pytest.fixture(
-    scope="module",
-    params=[(b, k) for b in ("tensorflow", "jax") for k in ("DCGAN", "R3GAN")],
-    ids="-".join,
-)
-def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Runs:
-    backend, kind = request.param
+@pytest.fixture(scope="module", params=["tensorflow", "jax"])
+def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of what all generators found on a backend, in each form."""
+    backend = request.param
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed (pip install -e '.[{backend}]')")
     folder = tmp_path_factory.mktemp("scaled")
     if backend == "tensorflow":
-        train(backend, {"mirrored": [kind]}, folder)
+        train(backend, folder, "mirrored")
     else:
-        train(backend, {"parallel": [kind]}, folder)
+        train(backend, folder, "parallel")
         port = free_port()
-        train(backend, {f"process:{port}:{i}": [kind] for i in range(2)}, folder)
-    file_of = {path.parent.name: str(path) for path in folder.glob("*/gan.keras")}
-    train(backend, {"one": [kind, *file_of.values()]}, folder)
-    forms = [path.name for path in folder.iterdir()]
+        train(backend, folder, *(f"process:{port}:{i}" for i in range(2)))
+    train(backend, folder, "one", others=tuple(folder.iterdir()))
+    return folder
+
+
+@pytest.fixture(params=KINDS)
+def runs(trained: Path, request: pytest.FixtureRequest) -> Runs:
+    places = {path.name: path / request.param for path in trained.iterdir()}
     return Runs(
-        {form: json.loads((folder / form / "found.json").read_text()) for form in forms},
-        {form: dict(np.load(folder / form / "drawn.npz")) for form in forms},
-        file_of,
+        {form: json.loads((place / "found.json").read_text()) for form, place in places.items()},
+        {form: dict(np.load(place / "drawn.npz")) for form, place in places.items()},
+        {form: str(place / "gan.keras") for form, place in places.items() if form != "one"},
     )
 
 
