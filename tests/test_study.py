@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -246,6 +247,13 @@ def test_images_of_a_generator_that_has_seen_more_than_the_classifier(
         asked.append((len(np.unique(cut.train.groups)), None if drawn is None else len(drawn)))
         return [{"arm": arm.name, "seed": seed} for arm in run.arms for seed in seeds]
 
+    def keep_four(drawn: Any, train: Any, **options: Any) -> Any:
+        filtered_by.append(len(train))
+        kept = np.array([True, True, False, True, True, False])
+        return SimpleNamespace(kept=kept, reasons={"easy": ~kept & False})
+
+    filtered_by: list[int] = []  # by all that the generator has seen
+    monkeypatch.setattr(sr, "filter_samples", keep_four)
     monkeypatch.setattr(study.run, "compute", compute)
     words = ["--set", "phantoms", "--folds", "0", "--seeds", "1"]
     study.run.main([*words, "--sizes", "10", "--arms", "original"])
@@ -253,9 +261,13 @@ def test_images_of_a_generator_that_has_seen_more_than_the_classifier(
     found = json.loads((tmp_path / "deck" / "phantoms-shared_10_fold0.json").read_text())["values"]
     arms = [fit["arm"] for fit in found["fits"]]
     assert arms[:2] == ["original", "classic-1"]  # of the same real images, not trained again
-    assert arms[2:] == ["mixed-1", "mixed-4", "mixed-16", "warm-start", "synthetic-only"]
-    assert found["pools"] == {pool.stem: 6}
-    assert asked == [(10, None), (10, 6)]
+    assert arms[2:7] == ["mixed-1", "mixed-4", "mixed-16", "warm-start", "synthetic-only"]
+    assert all(arm.endswith("-filtered") for arm in arms[7:])
+    assert found["pools"] == {pool.stem: 6, f"{pool.stem}filter": 4}
+    assert asked == [(10, None), (10, 6), (10, 4)]
+    assert filtered_by == [
+        len(study.cells.split(study.cells.whole("phantoms", None), 0, None).train)
+    ]
     with pytest.raises(SystemExit, match="of all groups there are no others"):
         study.run.main([*words, "--shared"])
 

@@ -36,7 +36,7 @@ from synthray.comparison.statistics import compare_arms
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "study"
 BASELINE = "best-classic"
 NOT_CHOSEN = (
-    *("synthetic-only", "real-warm-start", "soft-real"),
+    *("synthetic-only", "synthetic-only-filtered", "real-warm-start", "soft-real"),
     *(arm.name for run in TRUTH for arm in run.arms),
 )
 METRICS = ("auc", "balanced_accuracy")

@@ -140,9 +140,18 @@ SHARED = (
         ),
         pool="R3GAN-base",
     ),
+    Run(
+        (
+            mixed("mixed-16-filtered", MANY),
+            warm("warm-start-filtered", "synthetic"),
+            arm("synthetic-only-filtered", sr.Phase("synthetic", augment=True)),
+        ),
+        pool="R3GAN-base",
+        filtered="filter",
+    ),
 )
-"""With few groups: images of a generator that has learnt from those of all groups. Not filtered:
-a filter made of the few would know less than the images do."""
+"""With few groups: images of a generator that has learnt from those of all groups. The filter too
+is made of all: a filter made of the few would know less than the images do."""
 SHORT = (
     "original",
     "classic-1",
@@ -170,6 +179,8 @@ CONTROLS = {
     ),
     "warm-start": "real-warm-start",
     "warm-start-new-head": "warm-start",
+    "mixed-16-filtered": "mixed-16",
+    "warm-start-filtered": "warm-start",
     "deck-warm-start": "warm-start",
     "truth-1": "mixed-1",
     "truth-4": "mixed-4",

@@ -228,7 +228,8 @@ def one_cell(data: sr.ImageDataset, fold: int, size: int | None, args: argparse.
             if not source.exists():
                 print(f"{path.stem}: left out, no pool {source.name}: {', '.join(names)}")
                 continue
-            drawn = pool_of(cut, source, run.filtered, path_of_filters())
+            known = split(data, fold, None) if args.shared else cut  # to who draws and filters
+            drawn = pool_of(known, source, run.filtered, path_of_filters())
             values["pools"][source.stem + run.filtered] = len(drawn)
         began = time.perf_counter()
         values["fits"] += [
