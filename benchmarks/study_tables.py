@@ -178,7 +178,7 @@ def briefly() -> str:
         f"{'is' if n_better == 1 else 'are'} better than the best one without and "
         f"{verdicts.count('worse')} worse, after correction for their number; the highest is "
         f"`{single}`, {difference(drawn[single])} AUC. Validation images preferred an arm "
-        f"with drawn images in {changed} of {len(found['folds'])} folds." + larger()
+        f"with drawn images in {changed} of {len(found['folds'])} folds." + larger() + shared()
     )
 
 
@@ -192,6 +192,22 @@ def larger() -> str:
     return (
         f" With a larger generator, trained on a GPU: {difference(best)} AUC; a classifier that "
         f"sees nothing but its images has {alone:.3f}."
+    )
+
+
+def shared() -> str:
+    """Return a sentence on generators that have seen more than the classifier, where done."""
+    told = []
+    for size in (50, 100, 250):
+        found = analysis().get(f"deck/fracatlas-shared_{size}")
+        if found is not None:
+            best = found["statistics"]["auc"]["differences"][PRIMARY]
+            told.append(f"{difference(best)} with {size} groups ({best['verdict']})")
+    if not told:
+        return ""
+    return (
+        " Where it has learnt from all radiographs, and the classifier is given few of them: "
+        f"{'; '.join(told)}."
     )
 
 

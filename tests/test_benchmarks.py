@@ -71,7 +71,13 @@ def test_generators_are_trained_judged_and_told(
     kid = raw["report"]["scores"]["drawn"]["kid"]
     minutes = f"{raw['minutes']:.0f}"
     seen = f"{raw['images_seen']:,}"
-    assert f"| phantoms, intact | `R3GAN` | {minutes} | {seen} | {kid:.3f} [" in table
+    row = f"| {minutes} | {seen} | {kid:.3f} ["
+    assert f"| phantoms, intact | `R3GAN` {row}" in table
+    kept = (tmp_path / "phantoms_intact_r3gan.json").read_text()
+    (tmp_path / "phantoms_intact_r3gan_earlier.json").write_text(kept)
+    both = generator_tables.generators(tmp_path)
+    assert f"| phantoms, intact | `R3GAN`, an earlier run {row}" in both
+    assert len(both.splitlines()) == len(table.splitlines()) + 1
 
 
 def test_images_are_padded_for_the_dcgan(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from synthray.classifiers.fracture_classifier import FractureClassifier
 from synthray.datasets.image_dataset import ImageDataset
 from toys import bars
 
+HALF = "mixed_bfloat16"
 DECK = [
     ("Conv2D", (21, 21, 32), 320),
     ("BatchNormalization", (21, 21, 32), 128),
@@ -163,10 +164,24 @@ def test_compile_arguments_survive_a_file(tmp_path: Path) -> None:
 
 
 def test_mixed_precision_keeps_pixels_and_output_exact() -> None:
-    model = FractureClassifier(image_shape=(32, 32, 1), dtype="mixed_bfloat16", seed=0)
+    model = FractureClassifier(image_shape=(32, 32, 1), dtype=HALF, seed=0)
     data = bars(16, size=32)
     assert np.isfinite(model.fit(data, verbose=0).history["loss"][0])
     assert predict(model, data.images).dtype == np.float32
+
+
+def test_precision_and_steps_at_once_change_no_accuracy() -> None:
+    train, held_out = bars(128, size=32), bars(200, size=32, seed=1)
+    accuracies, probabilities = {}, {}
+    for name, dtype, steps in (("plain", "float32", 1), ("many", "float32", 8), ("half", HALF, 8)):
+        model = FractureClassifier(image_shape=(32, 32, 1), dtype=dtype, seed=0)
+        model.compile(steps_per_execution=steps)
+        model.fit(train, batch_size=16, epochs=6, verbose=0)
+        probabilities[name] = predict(model, held_out.images)
+        accuracies[name] = ((probabilities[name][:, 0] > 0.5) == held_out.labels).mean()
+    assert accuracies["plain"] > 0.9
+    np.testing.assert_allclose(probabilities["many"], probabilities["plain"], atol=1e-3)
+    assert abs(accuracies["half"] - accuracies["plain"]) < 0.03
 
 
 @pytest.mark.parametrize("shape", [(27, 27, 1), (28, 28, 3), (40, 97, 1), (224, 224, 1)])

@@ -209,9 +209,10 @@ def test_the_average_is_that_of_the_definition() -> None:
     np.testing.assert_allclose(gan.ema_generator.weights[0].numpy(), average, rtol=1e-4, atol=1e-7)
 
 
-def test_learns_a_toy_set() -> None:
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_learns_a_toy_set(policy: str) -> None:
     train, held_out = (bars(400, seed=s).by_class()["upright"] for s in (1, 2))
-    gan = sr.R3GAN((16, 16, 1), latent_dim=16, width=0.25, seed=0)
+    gan = sr.R3GAN((16, 16, 1), latent_dim=16, width=0.25, seed=0, dtype=policy)
     before = kid(held_out.images, gan.sample(200, seed=0))
     gan.fit(train, batch_size=16, epochs=25, verbose=0)
     after = kid(held_out.images, gan.sample(200, seed=0))

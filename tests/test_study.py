@@ -215,6 +215,10 @@ def test_the_headline_has_both_generators(
         assert "in 1 of 2 folds." in text
         assert ("on a GPU: +0.004 [-0.100, +0.100] AUC" in text) == larger
         assert text.endswith("has 0.700." if larger else "folds.")
+    parts["deck/fracatlas-shared_100"] = told(0.08, 0.7)
+    (tmp_path / "analysis.json").write_text(json.dumps({"values": parts}))
+    words = "given few of them: +0.080 [-0.100, +0.100] with 100 groups (cannot be told apart)."
+    assert study.tables.briefly().endswith(words)
 
 
 def test_an_arm_that_a_fold_lacks_is_named(study: Any) -> None:
