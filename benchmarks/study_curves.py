@@ -70,7 +70,7 @@ def plot(path: Path = PICTURE) -> None:
     import matplotlib.pyplot as plt
 
     found = sorted(curves().items())
-    figure, axes = plt.subplots(1, len(found), figsize=(4.6 * len(found), 3.4), squeeze=False)
+    figure, axes = plt.subplots(1, len(found), figsize=(4.6 * len(found), 4.2), squeeze=False)
     for axis, (name, values) in zip(axes.flat, found, strict=True):
         sizes = list(values["intervals"])
         x = [statistics.mean(values["training_images"][size]) for size in sizes]
@@ -101,7 +101,7 @@ def plot(path: Path = PICTURE) -> None:
         axis.set_xlabel("real training images")
         axis.set_ylabel("AUC on test images")
         axis.set_title(set_name(name.split("/")[1]), fontsize=10)
-        axis.legend(frameon=False, fontsize=8, loc="lower right")
+        axis.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(0, -0.18))
         axis.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()
     figure.savefig(path, dpi=110)

@@ -139,6 +139,9 @@ def note(values: dict[str, Any]) -> str:
     for name, arms in values["chosen"].items():
         told = ", ".join(f"`{arm}` ({n})" for arm, n in Counter(arms).most_common())
         lines.append(f"Chosen on validation images as `{name}`, by folds: {told}.")
+    if PRIMARY in values["above"]:
+        n, pairs = values["above"][PRIMARY]
+        lines.append(f"`{PRIMARY}` is above `{BASELINE}` in {n} of {pairs} pairs of fold and seed.")
     if smallest:
         lines.append(
             f"Differences below about {min(smallest):.3f} to {max(smallest):.3f} were out of reach."

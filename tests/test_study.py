@@ -117,6 +117,9 @@ def test_choices_are_made_on_validation_images_alone(study: Any) -> None:
     assert auc["intervals"]["best-classic"]["auc"]["value"] == 0.0
     assert auc["differences"]["classic-1"]["difference"] == 1.0
     assert found["controls"]["auc"]["mixed-1"]["difference"] == 0.0
+    assert found["above"]["classic-1"] == [2, 2]
+    assert found["above"]["best-synthetic"] == [0, 2]
+    assert "above `best-classic` in 0 of 2 pairs" in study.tables.note(found)
 
 
 def test_the_worth_of_real_images_is_told_on_the_same_test_images(

@@ -155,6 +155,25 @@ class Cells:
         }
 
 
+def above(cells: Cells) -> dict[str, list[int]]:
+    """Return of each arm in how many pairs of fold and seed its AUC is above the baseline's."""
+    found: dict[str, list[NDArray[Any]]] = defaultdict(list)
+    for k, values in enumerate(cells.values):
+        labels = np.asarray(values["test_labels"])
+        for arm, fits in cells.fits.items():
+            scores = [
+                score(cells.probabilities(f, "test"), labels, positive_class=cells.positive).auc
+                for f in fits[k]
+            ]
+            found[arm].append(np.array(scores, float))
+    base = np.concatenate(found[BASELINE])
+    return {
+        arm: [int((np.concatenate(scores) > base).sum()), len(base)]
+        for arm, scores in found.items()
+        if arm != BASELINE
+    }
+
+
 def analyse(files: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the verdicts of one classifier, set and size."""
     cells = Cells(files)
@@ -205,6 +224,7 @@ def analyse(files: list[dict[str, Any]]) -> dict[str, Any]:
         },
         "statistics": against,
         "controls": controls,
+        "above": above(cells),
     }
 
 
