@@ -18,7 +18,6 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results" / "sweep"
-HALF = '"dtype": "mixed_bfloat16"'
 
 # By tag: the model's arguments (JSON, without the braces) and options of benchmarks/generators.py.
 RUNS: dict[str, tuple[str, list[str]]] = {
@@ -39,13 +38,12 @@ RUNS: dict[str, tuple[str, list[str]]] = {
     "average 5000": ('"ema_images": 5000', []),
     "latent 256": ('"latent_dim": 256', []),
     "simultaneous updates": ('"updates": "simultaneous"', []),
-    "float32": ('"dtype": "float32"', []),
 }
 
 
-def run(tag: str, data: Path, minutes: float, core: int) -> None:
+def run(tag: str, data: Path, minutes: float, dtype: str, core: int) -> None:
     arguments, options = RUNS[tag]
-    arguments = ", ".join(part for part in (HALF * ("dtype" not in arguments), arguments) if part)
+    arguments = ", ".join(part for part in (f'"dtype": "{dtype}"', arguments) if part)
     command = [sys.executable, str(HERE / "generators.py"), "--set", "fracatlas", "--inner"]
     command += ["--data", str(data), "--class", "not fractured", "--minutes", str(minutes)]
     command += ["--arguments", f"{{{arguments}}}", "--tag", tag, "--out", str(RESULTS)]
@@ -64,6 +62,7 @@ def main() -> None:
     )
     parser.add_argument("--data", type=Path, required=True, help="FracAtlas at 64x64, .npz")
     parser.add_argument("--minutes", type=float, default=4.0, help="of one core, a run")
+    parser.add_argument("--dtype", default="float32", help="or mixed_bfloat16: the faster one")
     parser.add_argument("--jobs", type=int, default=1, help="runs side by side, a core each")
     parser.add_argument("--only", nargs="*", choices=tuple(RUNS), default=tuple(RUNS))
     args = parser.parse_args()
@@ -75,7 +74,7 @@ def main() -> None:
 
     def every(job: int) -> None:
         for tag in left[job :: args.jobs]:
-            run(tag, args.data, args.minutes, cores[job % len(cores)])
+            run(tag, args.data, args.minutes, args.dtype, cores[job % len(cores)])
 
     with ThreadPoolExecutor(args.jobs) as pool:
         list(pool.map(every, range(args.jobs)))
