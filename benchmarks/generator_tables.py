@@ -46,9 +46,7 @@ def generators(folder: Path) -> str:
     """Return the table of generators at equal cost, and what it says."""
     found = runs_of(folder)
     runs = [run for run in found if not run["tag"]]
-    before = {
-        (run["set"], run["class"], run["generator"]): run for run in found if run["tag"] == EARLIER
-    }
+    before = {_name(run): run for run in found if run["tag"] == EARLIER}
     rows = [
         "| images | generator | minutes | images seen | KID | to augmented | coverage | "
         "precision | copies | C_T |",
@@ -59,9 +57,8 @@ def generators(folder: Path) -> str:
         for generator in sorted(mine, key=ORDER.index):
             run = mine[generator]
             rows.append(_row(title, run))
-            replaced = before.get((run["set"], run["class"], generator))
-            if replaced is not None:
-                rows.append(_row(title, replaced))
+            if _name(run) in before:
+                rows.append(_row(title, before[_name(run)]))
         rows += [_references(title, next(iter(mine.values())))]
         if {"DCGAN", "R3GAN"} <= set(mine):
             lines.append(f"- {title}: {_versus(mine['R3GAN'], mine['DCGAN'])}")
@@ -81,7 +78,7 @@ def briefly(folder: Path) -> str:
     """
     known = [run for run in runs_of(folder) if run["tag"] in ("", EARLIER)]
     known.sort(key=lambda run: -run["report"]["scores"]["drawn"]["kid"])
-    better = {(run["set"], run["class"], run["generator"]): run for run in known}
+    better = {_name(run): run for run in known}
     runs = [better[name] for name in sorted(better) if name[2] != "CycleGAN"]
     rows = [
         "| images | KID: `DCGAN` | `R3GAN` | real images | coverage: `DCGAN` | `R3GAN` | "
@@ -97,6 +94,10 @@ def briefly(folder: Path) -> str:
         cells += [f"{each['coverage']:.2f}" for each in scores]
         rows.append(f"| {title} | {' | '.join(cells)} |")
     return "\n".join([*rows, "", _budget(runs)])
+
+
+def _name(run: Run) -> tuple[str, str, str]:
+    return run["set"], run["class"], run["generator"]
 
 
 def _by_class(runs: list[Run]) -> list[tuple[str, dict[str, Run]]]:

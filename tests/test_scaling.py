@@ -59,7 +59,7 @@ def train(backend: str, folder: Path, *forms: str, others: tuple[Path, ...] = ()
         running.append(subprocess.Popen(command, env=environment, text=True, **pipes))
     try:
         for process in running:
-            _, errors = process.communicate(timeout=360)
+            _, errors = process.communicate(timeout=180 * len(KINDS))
             assert process.returncode == 0, errors[-3000:]
     finally:
         for process in running:

@@ -67,14 +67,18 @@ class Cells:
         p = np.asarray(fit[part], np.float32) / scale
         return np.stack([1 - p, p], axis=1)
 
-    def validation_auc(self, arm: str, fold: int) -> float:
-        """Return the mean over seeds of one fold."""
-        labels = np.asarray(self.values[fold]["validation_labels"])
+    def aucs(self, arm: str, fold: int, part: str) -> NDArray[np.float64]:
+        """Return the AUC of each seed of one fold; NaN where it is not defined."""
+        labels = np.asarray(self.values[fold][f"{part}_labels"])
         found = [
-            score(self.probabilities(fit, "validation"), labels, positive_class=self.positive).auc
+            score(self.probabilities(fit, part), labels, positive_class=self.positive).auc
             for fit in self.fits[arm][fold]
         ]
-        return float(np.mean([np.nan if auc is None else auc for auc in found]))
+        return np.array(found, float)
+
+    def validation_auc(self, arm: str, fold: int) -> float:
+        """Return the mean over seeds of one fold."""
+        return float(self.aucs(arm, fold, "validation").mean())
 
     def choose(self) -> dict[str, list[str]]:
         """Add the arms that are chosen on validation images; return what was chosen, by fold."""
@@ -157,21 +161,12 @@ class Cells:
 
 def above(cells: Cells) -> dict[str, list[int]]:
     """Return of each arm in how many pairs of fold and seed its AUC is above the baseline's."""
-    found: dict[str, list[NDArray[Any]]] = defaultdict(list)
-    for k, values in enumerate(cells.values):
-        labels = np.asarray(values["test_labels"])
-        for arm, fits in cells.fits.items():
-            scores = [
-                score(cells.probabilities(f, "test"), labels, positive_class=cells.positive).auc
-                for f in fits[k]
-            ]
-            found[arm].append(np.array(scores, float))
-    base = np.concatenate(found[BASELINE])
-    return {
-        arm: [int((np.concatenate(scores) > base).sum()), len(base)]
-        for arm, scores in found.items()
-        if arm != BASELINE
+    folds = range(len(cells.values))
+    found = {
+        arm: np.concatenate([cells.aucs(arm, fold, "test") for fold in folds]) for arm in cells.fits
     }
+    base = found.pop(BASELINE)
+    return {arm: [int((scores > base).sum()), len(base)] for arm, scores in found.items()}
 
 
 def analyse(files: list[dict[str, Any]]) -> dict[str, Any]:

@@ -66,6 +66,10 @@ def mixed(name: str, ratio: float = 1.0, **options: Any) -> sr.Arm:
     return arm(name, sr.Phase("mixed", augment=True, ratio=ratio, **options))
 
 
+def alone(name: str) -> sr.Arm:
+    return arm(name, sr.Phase("synthetic", augment=True))
+
+
 @dataclass(frozen=True)
 class Run:
     """Arms that share drawn images and an augmentation.
@@ -106,7 +110,7 @@ R3GAN = (
             warm("warm-start-new-head", "synthetic", reset=("head",)),
             warm("soft", "synthetic", labels="teachers"),
             warm("soft-real", AugmentedCopies(), labels="teachers"),
-            arm("synthetic-only", sr.Phase("synthetic", augment=True)),
+            alone("synthetic-only"),
         ),
         pool="R3GAN",
         filtered="filter",
@@ -136,7 +140,7 @@ SHARED = (
         (
             *(mixed(f"mixed-{ratio:g}", ratio) for ratio in (1.0, 4.0, MANY)),
             warm("warm-start", "synthetic"),
-            arm("synthetic-only", sr.Phase("synthetic", augment=True)),
+            alone("synthetic-only"),
         ),
         pool="R3GAN-base",
     ),
@@ -144,7 +148,7 @@ SHARED = (
         (
             mixed("mixed-16-filtered", MANY),
             warm("warm-start-filtered", "synthetic"),
-            arm("synthetic-only-filtered", sr.Phase("synthetic", augment=True)),
+            alone("synthetic-only-filtered"),
         ),
         pool="R3GAN-base",
         filtered="filter",

@@ -186,6 +186,7 @@ def one_cell(data: sr.ImageDataset, fold: int, size: int | None, args: argparse.
     if form:
         path = folder / f"{name_of(f'{args.set}-{form}', size, fold)}.json"
     cut = split(data, fold, size)
+    known = split(data, fold, None) if args.shared else cut  # to who draws and filters
     values: dict[str, Any] = {
         "set": args.set,
         "fold": fold,
@@ -228,7 +229,6 @@ def one_cell(data: sr.ImageDataset, fold: int, size: int | None, args: argparse.
             if not source.exists():
                 print(f"{path.stem}: left out, no pool {source.name}: {', '.join(names)}")
                 continue
-            known = split(data, fold, None) if args.shared else cut  # to who draws and filters
             drawn = pool_of(known, source, run.filtered, path_of_filters())
             values["pools"][source.stem + run.filtered] = len(drawn)
         began = time.perf_counter()
