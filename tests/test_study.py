@@ -29,11 +29,13 @@ def study(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
         classifiers: Any = importlib.import_module("study.classifiers")
         generate: Any = importlib.import_module("study.generate")
         run: Any = importlib.import_module("study.run")
+        sources: Any = importlib.import_module("study.sources")
+        elsewhere: Any = importlib.import_module("study.elsewhere")
         analyse: Any = importlib.import_module("study.analyse")
         tables: Any = importlib.import_module("study_tables")
         curves: Any = importlib.import_module("study_curves")
 
-    for module in (Study.generate, Study.run):
+    for module in (Study.generate, Study.elsewhere, Study.run):
         monkeypatch.setattr(module, "one_thread", lambda: None)
     return Study
 
@@ -59,14 +61,16 @@ def test_every_arm_takes_the_same_steps_and_ends_slowly(study: Any) -> None:
     runs += study.arms.TRUTH
     arms = [arm for run in runs for arm in run.arms]
     assert len({arm.name for arm in arms}) == len(arms)
-    arms += [arm for run in study.arms.SHARED for arm in run.arms]
+    for run in (*study.arms.SHARED, *study.arms.ELSEWHERE):
+        arms += run.arms
     for arm in arms:
         phases = list(arm)
         assert sum(phase.share for phase in phases) == pytest.approx(1)
         assert phases[-1].share == 0.25
         assert phases[-1].rate == pytest.approx(0.1 * phases[-2].rate)
-    planned = {arm.name for arm in arms} | {"best-classic"}
-    assert set(study.arms.CONTROLS) | set(study.arms.CONTROLS.values()) <= planned
+    planned = {arm.name for arm in arms} | {"best-classic", "best-synthetic", "best-others"}
+    for controls in (study.arms.CONTROLS, study.arms.OTHERS_CONTROLS):
+        assert set(controls) | set(controls.values()) <= planned
     assert {name for names in study.arms.CANDIDATES.values() for name in names} <= planned
     text = (ROOT / "benchmarks" / "study" / "PLAN.md").read_text()
     for name in ("warm-start-new-head", "soft-real", "apart", "hard", "deck-warm-start"):
@@ -279,6 +283,119 @@ def test_images_of_a_generator_that_has_seen_more_than_the_classifier(
         study.run.main([*words, "--shared"])
 
 
+def test_images_of_another_sets_generator_and_those_radiographs_themselves(
+    study: Any,
+    phantoms: sr.ImageDataset,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    names = phantoms.class_names
+    new = sr.make_phantoms(30, image_shape=(32, 32, 1), seed=1)
+    donor = sr.ImageDataset.from_arrays(
+        np.concatenate([new.images, phantoms.images[:5]]),  # five radiographs are in both sets
+        1 - np.concatenate([new.labels, phantoms.labels[:5]]),
+        class_names=names[::-1],
+    )
+    sets = {"phantoms": phantoms, "bone": donor}
+    for module in (study.cells, study.elsewhere):
+        monkeypatch.setattr(module, "load", lambda name, path: sets[name])
+    monkeypatch.setattr(study.cells, "SIZES", (10, None))
+    for module in (study.run, study.elsewhere):
+        monkeypatch.setattr(module, "RESULTS", tmp_path)
+    learnt, asked = [], []
+
+    def one_a_class(kind: str, train: Any, n: int, *rest: Any, **more: Any) -> Any:
+        learnt.append(train)
+        return [np.full((n, 32, 32, 1), label, np.uint8) for label in (0, 1)], []
+
+    def compute(run: Any, cut: Any, drawn: Any, args: Any, seeds: list[int]) -> list[Any]:
+        asked.append(drawn)
+        return [{"arm": arm.name, "seed": seed} for arm in run.arms for seed in seeds]
+
+    def keep_all(drawn: Any, known: Any, **options: Any) -> Any:
+        learnt.append(known)
+        kept = np.ones(len(drawn), bool)
+        return SimpleNamespace(kept=kept, reasons={"easy": ~kept})
+
+    monkeypatch.setattr(study.elsewhere, "one_a_class", one_a_class)
+    monkeypatch.setattr(study.run, "compute", compute)
+    monkeypatch.setattr(sr, "filter_samples", keep_all)
+    words = ["--set", "phantoms", "--from", "bone"]
+    study.elsewhere.main([*words, "--pool", "4"])
+    assert learnt[0].class_names == names
+    assert len(learnt[0]) == len(new)
+    for label, name in enumerate(names):
+        own = {image.tobytes() for image in learnt[0].images[learnt[0].labels == label]}
+        assert own == {image.tobytes() for image in new.by_class()[name].images}
+    raw = json.loads((tmp_path / "elsewhere" / "phantoms-from-bone.json").read_text())["values"]
+    assert raw["pool"] == [4, 4]
+    assert raw["training_images"] == new.class_counts
+    study.elsewhere.main(words)  # it is there
+    assert len(learnt) == 1
+
+    words += ["--sizes", "10", "--folds", "0", "--seeds", "1"]
+    study.run.main([*words[:2], *words[4:], "--arms", "original"])
+    study.run.main(words)
+    found = json.loads((tmp_path / "deck" / "phantoms-from-bone_10_fold0.json").read_text())
+    arms = [fit["arm"] for fit in found["values"]["fits"]]
+    assert arms[:3] == ["original", "classic-1", "mixed-1"]
+    assert arms[-4:] == ["others-1", "others-4", "others-warm-start", "others-only"]
+    drawn, radiographs = asked[1:]
+    assert np.unique(drawn.images).tolist() == [0, 1]
+    assert len(learnt) == 2  # who draws, filters
+    counts = radiographs.class_counts
+    assert set(counts.values()) == {max(new.class_counts.values())}  # the rarer repeated
+    assert found["values"]["pools"] == {
+        "phantoms-from-bone_r3ganfilter": 8,
+        "radiographs": len(radiographs),
+    }
+    with pytest.raises(SystemExit, match="one at a time"):
+        study.run.main([*words, "--shared"])
+    with pytest.raises(SystemExit, match="must name another set"):
+        study.elsewhere.main(words[:2])
+    with pytest.raises(SystemExit, match="none draws who has"):
+        study.elsewhere.in_order_of(("a", "b"), donor)
+
+
+def test_drawn_images_of_another_set_are_held_against_its_radiographs(study: Any) -> None:
+    labels = [0, 1] * 10
+    told = {
+        "original": [5_000] * 20,
+        "classic-1": [5_000] * 20,
+        "mixed-1": [2_000, 8_000] * 9 + [8_000, 2_000],
+        "others-1": [2_000, 8_000] * 10,
+        "others-only": [2_000, 8_000] * 10,
+    }
+    fits = [
+        {"arm": arm, "seed": 0, "validation": p, "test": p}
+        | {"phase_steps": [3, 1], "seconds": 1.0}
+        for arm, p in told.items()
+    ]
+    cell = {
+        "fold": 0,
+        "fits": fits,
+        "probability_scale": 10_000,
+        "validation_labels": labels,
+        "test_labels": labels,
+        "test_groups": list(range(20)),
+        "training_images": {"a": 10, "b": 10},
+        "class_names": ["a", "b"],
+        "pools": {},
+    }
+    found = study.analyse.analyse([cell])
+    assert found["chosen"]["best-synthetic"] == ["mixed-1"]  # others-* are no drawn images
+    assert found["chosen"]["best-others"] == ["others-1"]
+    controls = {arm: each["baseline"] for arm, each in found["controls"]["auc"].items()}
+    assert controls == {
+        "mixed-1": "others-1",
+        "others-1": "classic-1",
+        "best-synthetic": "best-others",
+    }
+    found = study.analyse.analyse([cell | {"fits": fits[:3]}])
+    assert "best-others" not in found["chosen"]
+    assert found["controls"]["auc"]["mixed-1"]["baseline"] == "classic-1"
+
+
 def test_all_of_it_at_a_tiny_size(
     study: Any,
     phantoms: sr.ImageDataset,
@@ -317,7 +434,7 @@ def test_all_of_it_at_a_tiny_size(
 
     monkeypatch.setattr(study.run, "PASSES", {"deck": 2})
     monkeypatch.setattr(study.run, "FEWEST_STEPS", 8)
-    monkeypatch.setattr(study.run, "TEACHER", {"folds": 2, "epochs": 1, "seed": 0})
+    monkeypatch.setattr(study.sources, "TEACHER", {"folds": 2, "epochs": 1, "seed": 0})
     chosen = ["original", "mixed-1-unfiltered"]
     study.run.main([*words, "--seeds", "1", "--arms", *chosen])
     path = tmp_path / "results" / "deck" / "phantoms_all_fold0.json"
@@ -356,7 +473,7 @@ def test_all_of_it_at_a_tiny_size(
     assert f"Not judged: the pool is there, but {made.name}" in capsys.readouterr().out
     aside.rename(made)
     assert study.tables.pools(made.parent).count("R3GAN") == 4
-    monkeypatch.setattr(study.run, "ANOTHER", ("mixed-1",))
+    monkeypatch.setattr(study.sources, "ANOTHER", ("mixed-1",))
     study.run.main([*larger, "--seeds", "1"])
     found = json.loads((path.parent / "phantoms-base_all_fold0.json").read_text())["values"]
     assert [fit["arm"] for fit in found["fits"]] == ["original", "classic-1", "mixed-1"]

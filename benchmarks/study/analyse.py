@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from records import record, write
-from study.arms import CANDIDATES, CONTROLS, TRUTH
+from study.arms import CANDIDATES, CONTROLS, ELSEWHERE, OTHERS_CONTROLS, TRUTH
 from synthray.comparison.metrics import score
 from synthray.comparison.resampling import resample
 from synthray.comparison.statistics import compare_arms
@@ -38,6 +38,7 @@ BASELINE = "best-classic"
 NOT_CHOSEN = (
     *("synthetic-only", "synthetic-only-filtered", "real-warm-start", "soft-real"),
     *(arm.name for run in TRUTH for arm in run.arms),
+    *(arm.name for run in ELSEWHERE if run.pool == "radiographs" for arm in run.arms),
 )
 METRICS = ("auc", "balanced_accuracy")
 Floats = NDArray[np.float32]
@@ -101,7 +102,7 @@ class Cells:
     def best(self, name: str, arms: Sequence[str]) -> list[str]:
         """Add an arm that is in each fold the best on validation images; return which, by fold."""
         known = [arm for arm in arms if arm in self.fits]
-        if not known:
+        if not known or known == [BASELINE]:
             return []
         found = [
             max(known, key=lambda arm, fold=fold: self.validation_auc(arm, fold))
@@ -185,6 +186,12 @@ def analyse(files: list[dict[str, Any]]) -> dict[str, Any]:
         n_resamples=2000,
         seed=0,
     )
+    compared = {
+        arm: control
+        for table in (CONTROLS, OTHERS_CONTROLS)
+        for arm, control in table.items()
+        if arm in pooled and control in pooled
+    }
     against: dict[str, Any] = {}
     controls: dict[str, Any] = {}
     for metric in METRICS:
@@ -200,8 +207,7 @@ def analyse(files: list[dict[str, Any]]) -> dict[str, Any]:
                 metric=metric,
                 **shared,
             ).to_dict()["differences"][arm]
-            for arm, control in CONTROLS.items()
-            if arm in pooled and control in pooled
+            for arm, control in compared.items()
         }
     first = cells.values[0]
     return {

@@ -156,6 +156,28 @@ SHARED = (
 )
 """With few groups: images of a generator that has learnt from those of all groups. The filter too
 is made of all: a filter made of the few would know less than the images do."""
+ELSEWHERE = (
+    Run(
+        (
+            *(mixed(f"mixed-{ratio:g}", ratio) for ratio in (1.0, 4.0, MANY)),
+            warm("warm-start", "synthetic"),
+            alone("synthetic-only"),
+        ),
+        pool="drawn",
+        filtered="filter",
+    ),
+    Run(
+        (
+            mixed("others-1", 1.0),
+            mixed("others-4", 4.0),
+            warm("others-warm-start", "synthetic"),
+            alone("others-only"),
+        ),
+        pool="radiographs",
+    ),
+)
+"""With few groups: images of a generator of another set's radiographs, filtered by these; and, as
+controls, those radiographs themselves in their place."""
 SHORT = (
     "original",
     "classic-1",
@@ -174,6 +196,7 @@ REAL_ALONE = ("real-warm-start", "soft-real", *(arm.name for run in CLASSIC for 
 CANDIDATES = {
     "best-classic": ("original", "classic-0.5", "classic-1", "classic-2", "classic-flip"),
     "best-mixed": ("best-classic", *(f"mixed-{ratio:g}" for ratio in (*RATIOS, MANY))),
+    "best-others": ("best-classic", "others-1", "others-4", "others-warm-start"),
 }
 CONTROLS = {
     **{f"mixed-{ratio:g}": "classic-1" for ratio in (*RATIOS, MANY)},
@@ -190,7 +213,18 @@ CONTROLS = {
     "truth-4": "mixed-4",
     "truth-warm-start": "warm-start",
     "soft": "soft-real",
+    "others-1": "classic-1",
+    "others-4": "classic-1",
+    "others-warm-start": "real-warm-start",
 }
+OTHERS_CONTROLS = {
+    "mixed-1": "others-1",
+    "mixed-4": "others-4",
+    "warm-start": "others-warm-start",
+    "synthetic-only": "others-only",
+    "best-synthetic": "best-others",
+}
+"""Where there are images of another set: those drawn beside the radiographs themselves."""
 
 
 def evenly(pool: sr.ImageDataset) -> sr.ImageDataset:

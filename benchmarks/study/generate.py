@@ -222,7 +222,11 @@ def draw(cut: Split, fold: int, size: int | None, args: argparse.Namespace) -> N
         "report": None,
     }
     write(raw_result(args, fold, size), record("benchmarks/study/generate.py", values))
-    path = pool_path(args.set, size, fold, args.generator)
+    keep(pool_path(args.set, size, fold, args.generator), pool)
+
+
+def keep(path: Path, pool: list[np.ndarray]) -> None:
+    """Write the drawn images of each class, in one piece or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part.npz")
     np.savez(

@@ -11,6 +11,8 @@ first what is to be done. `analyse.py` makes the verdicts.
 Its files are of a set `<set>-base`; what no drawn image touches they have from those of the set.
 `--shared`, with sizes in groups, takes the images of a `base` preset that has learnt from all
 groups of the training side, of which the classifier sees few: files of a set `<set>-shared`.
+`--from OTHER --from-data PATH` takes those of a generator of another set (`elsewhere.py`), and its
+radiographs themselves: files of a set `<set>-from-<other>`.
 """
 
 from __future__ import annotations
@@ -21,7 +23,6 @@ import math
 import os
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,81 +33,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import synthray as sr
 from generators import one_thread
 from records import record, write
-from study.arms import (
-    ANOTHER,
-    CLASSIC,
-    OTHERS,
-    R3GAN,
-    REAL_ALONE,
-    SHARED,
-    SHORT,
-    TRUTH,
-    Run,
-    affordable,
-    evenly,
-)
-from study.cells import (
-    Split,
-    name_of,
-    options,
-    pool_path,
-    read_pool,
-    sizes_of,
-    split,
-    whole,
-)
+from study.arms import REAL_ALONE, Run, affordable
+from study.cells import Split, name_of, options, sizes_of, split, whole
 from study.classifiers import CLASSIFIERS, FEWEST_STEPS, PASSES
+from study.elsewhere import other_options, others
+from study.sources import source_of
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "study"
 BATCH_SIZE = 32
 SCALE = 10_000  # probabilities are kept as whole numbers of this
-HARD = 0.5  # share that is kept
-NEIGHBOURS = 5
-TEACHER: dict[str, Any] = {"folds": 5, "epochs": 20, "seed": 0}
-
-
-def pool_of(cut: Split, path: Path, filtered: str, folder: Path) -> sr.ImageDataset:
-    """Return a pool as it is, or what a filter keeps of it; as many images of each class."""
-    drawn = read_pool(path, cut.train)
-    if not filtered:
-        return evenly(drawn)
-    kept_rows = folder / f"{path.stem}_kept.npz"
-    if not kept_rows.exists():
-        teacher = sr.CrossFittedTeacher(**TEACHER)
-        report = sr.filter_samples(
-            drawn, cut.train, teacher=teacher, copies=False, hardest=HARD, k=NEIGHBOURS
-        )
-        folder.mkdir(parents=True, exist_ok=True)
-        kept = report.kept | report.reasons["easy"]  # easy ones were good enough for all else
-        np.savez(kept_rows, kept=kept, hard=report.kept, told=str(report))
-    with np.load(kept_rows, allow_pickle=False) as file:
-        rows, told = file["hard" if filtered == "hard" else "kept"], str(file["told"])
-    print(f"  {told}", flush=True)
-    chosen = evenly(drawn.select(rows))
-    if not len(chosen):
-        print("  Of one class nothing is kept: all drawn images are taken.", flush=True)
-        return evenly(drawn)
-    return chosen
-
-
-def runs_of(
-    classifier: str, size: int | None, name: str, generator: str = "R3GAN", shared: bool = False
-) -> list[Run]:
-    """Return what is planned for a classifier, a size, a set and a generator."""
-    if shared:
-        return list(SHARED)
-    if generator != "R3GAN":
-        of_pool, *_ = R3GAN
-        arms = tuple(arm for arm in of_pool.arms if arm.name in ANOTHER)
-        return [replace(of_pool, pool=generator, arms=arms)]
-    found = [*CLASSIC, *R3GAN, *(OTHERS if size is None else ())]
-    found += TRUTH if name == "phantoms" else ()
-    if classifier == "deck":
-        return found
-    short = [
-        replace(run, arms=tuple(arm for arm in run.arms if arm.name in SHORT)) for run in found
-    ]
-    return [run for run in short if run.arms]
 
 
 def compute(
@@ -162,6 +97,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--classifier", choices=tuple(CLASSIFIERS), default="deck")
     parser.add_argument("--generator", default="R3GAN", help="whose pools to take")
     parser.add_argument("--shared", action="store_true", help="of a generator that saw all groups")
+    other_options(parser)
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--arms", nargs="*", help="only runs that hold one of these")
     args = parser.parse_args(arguments)
@@ -171,22 +107,33 @@ def main(arguments: list[str] | None = None) -> None:
     sizes = sizes_of(args.sizes)
     if args.shared and None in sizes:
         raise SystemExit("--shared is for --sizes in groups: of all groups there are no others.")
+    asked = [args.shared, args.generator != "R3GAN", args.other is not None]
+    if sum(asked) > 1:
+        raise SystemExit("Of --shared, --generator and --from one at a time: each names who draws.")
     data = whole(args.set, args.data)
+    elsewhere = None
+    if args.other is not None:
+        elsewhere = others(data, args.set, args.other, args.other_data)
     for size in sizes:
         for fold in args.folds:
-            one_cell(data, fold, size, args)
+            one_cell(data, fold, size, args, elsewhere)
 
 
-def one_cell(data: sr.ImageDataset, fold: int, size: int | None, args: argparse.Namespace) -> None:
+def one_cell(
+    data: sr.ImageDataset,
+    fold: int,
+    size: int | None,
+    args: argparse.Namespace,
+    elsewhere: sr.ImageDataset | None = None,
+) -> None:
     """Train what is missing of one fold and size."""
     folder = RESULTS / args.classifier
     planned = folder / f"{name_of(args.set, size, fold)}.json"
     path = planned
-    form = "shared" if args.shared else args.generator.lower().removeprefix("r3gan").strip("-")
-    if form:
-        path = folder / f"{name_of(f'{args.set}-{form}', size, fold)}.json"
     cut = split(data, fold, size)
-    known = split(data, fold, None) if args.shared else cut  # to who draws and filters
+    source = source_of(data, cut, fold, size, args, elsewhere)
+    if source.form:
+        path = folder / f"{name_of(f'{args.set}-{source.form}', size, fold)}.json"
     values: dict[str, Any] = {
         "set": args.set,
         "fold": fold,
@@ -216,7 +163,7 @@ def one_cell(data: sr.ImageDataset, fold: int, size: int | None, args: argparse.
             raise SystemExit(f"{planned.name} was made with folds of other groups.")
         values["fits"] = [fit for fit in before["fits"] if fit["arm"] in REAL_ALONE]
     done = {(fit["arm"], fit["seed"]) for fit in values["fits"]}
-    for run in runs_of(args.classifier, size, args.set, args.generator, args.shared):
+    for run in source.runs:
         names = [arm.name for arm in run.arms]
         if args.arms and not set(args.arms) & set(names):
             continue
@@ -225,12 +172,12 @@ def one_cell(data: sr.ImageDataset, fold: int, size: int | None, args: argparse.
             continue
         drawn = None
         if run.pool is not None:
-            source = pool_path(args.set, None if args.shared else size, fold, run.pool)
-            if not source.exists():
-                print(f"{path.stem}: left out, no pool {source.name}: {', '.join(names)}")
+            drawn = source.images(run)
+            if drawn is None:
+                missing = source.pools[run.pool].name
+                print(f"{path.stem}: left out, no pool {missing}: {', '.join(names)}")
                 continue
-            drawn = pool_of(known, source, run.filtered, path_of_filters())
-            values["pools"][source.stem + run.filtered] = len(drawn)
+            values["pools"][source.name_of(run)] = len(drawn)
         began = time.perf_counter()
         values["fits"] += [
             fit
@@ -240,10 +187,6 @@ def one_cell(data: sr.ImageDataset, fold: int, size: int | None, args: argparse.
         spent = time.perf_counter() - began
         print(f"{path.stem}: {', '.join(names)}, seeds {seeds}: {spent:.0f} s", flush=True)
         write(path, record("benchmarks/study/run.py", values))
-
-
-def path_of_filters() -> Path:
-    return Path("runs") / "study" / "filters"
 
 
 if __name__ == "__main__":
