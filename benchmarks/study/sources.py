@@ -80,7 +80,14 @@ class Source:
     def images(self, run: Run) -> sr.ImageDataset | None:
         """Return the images of a run; `None` where they are not drawn yet."""
         if run.pool == "radiographs":
-            return repeated(self.known)
+            others = repeated(self.known)
+            return sr.ImageDataset.from_arrays(
+                others.images,
+                others.labels,
+                class_names=others.class_names,
+                synthetic=True,  # to the comparison they are what drawn images are
+                provenance={"source": "radiographs of another set"},
+            )
         path = self.pools[str(run.pool)]
         return pool_of(self.known, path, run.filtered, FILTERS) if path.exists() else None
 
