@@ -74,6 +74,24 @@ def test_reach_is_that_of_the_class_and_of_k(real: sr.ImageDataset) -> None:
     assert outside(3) == [False, False, False, True, False, True]
 
 
+def test_copies_of_a_radiograph_do_not_shorten_the_reach_of_others() -> None:
+    """Ten radiographs of a class, eight shifted copies of each: grouped, or taken for eighty."""
+    radiographs = textured(20, side=32)
+    shifts = [(dy, dx) for dy in (0, 1) for dx in (0, 1, 2, 3)]
+    copies = np.concatenate([np.roll(radiographs, shift, (1, 2)) for shift in shifts])
+    labels, groups = np.tile(np.arange(20) % 2, 8), np.tile(np.arange(20), 8)
+    ungrouped = dataset(copies, labels)
+    new = dataset(textured(20, side=32, seed=1), np.arange(20) % 2, synthetic=True)
+    once = sr.filter_samples(new, dataset(radiographs, labels[:20]), copies=False, k=3)
+    alike = sr.filter_samples(new, ungrouped.with_groups(groups), copies=False, k=3)
+    taken_apart = sr.filter_samples(new, ungrouped, copies=False, k=3)
+    assert once.counts["outside"] < 5
+    assert alike.counts["outside"] <= once.counts["outside"]
+    assert taken_apart.counts["outside"] > 15
+    with pytest.raises(ValueError, match=r"10 groups of training images; k=10 needs more"):
+        sr.filter_samples(new, ungrouped.with_groups(groups), copies=False, k=10)
+
+
 def test_nothing_asked_nothing_dropped(real: sr.ImageDataset, drawn: sr.ImageDataset) -> None:
     report = sr.filter_samples(drawn, real, copies=False, support=False)
     assert report.kept.all()

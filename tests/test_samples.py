@@ -173,6 +173,10 @@ class TestMemorization:
         drawn = np.asarray([[0.1], [0.5], [-1.5], [2.9]])
         # Nearest: 0 (its own is 1 away), 0, 0, and 3 (2 away).
         assert authentic_share(drawn, train) == 0.25
+        # With a copy beside each, all but nothing would be authentic.
+        beside = np.repeat(train, 2, axis=0) + [[0.0], [0.01]] * 3
+        assert authentic_share(drawn, beside) == 1.0
+        assert authentic_share(drawn, beside, np.repeat([5, 3, 4], 2)) == 0.25
 
     @pytest.mark.parametrize("share", [0.01, 0.05])
     @pytest.mark.parametrize("turn", [False, True])
@@ -370,6 +374,27 @@ class TestDistances:
         for k in (1, 5):
             expected = np.sort(cdist(real, real), axis=1)[:, k]
             np.testing.assert_allclose(reach(real, k), expected, rtol=1e-12)
+
+    @pytest.mark.parametrize("rows", [1024, 37])
+    def test_reach_to_other_groups(
+        self, rows: int, sets: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("synthray.audit.samples.neighbourhoods._ROWS", rows)
+        real, _ = sets
+        rng = np.random.default_rng(5)
+        groups = rng.integers(0, 90, len(real)) * 7
+        others = np.unique(groups)
+        between = cdist(real, real)
+        for k in (1, 5):
+            expected = [
+                np.sort([between[i, groups == g].min() for g in others if g != own])[k - 1]
+                for i, own in enumerate(groups)
+            ]
+            np.testing.assert_allclose(reach(real, k, groups), expected, rtol=1e-12)
+            each = rng.permutation(len(real))
+            np.testing.assert_array_equal(reach(real, k, each), reach(real, k))
+        assert np.isinf(reach(real[:6], 2, np.repeat([3, 1], 3))).all()
+        assert np.isfinite(reach(real[:6], 1, np.repeat([3, 1], 3))).all()
 
     def test_far_from_the_origin(self) -> None:
         x = normal(50, 8) + 1e4

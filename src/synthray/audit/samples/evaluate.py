@@ -41,7 +41,8 @@ def evaluate_samples(
 
     Args:
         real_train: The images that the generator learnt from: an `ImageDataset`, or `uint8` of
-            shape `(n, h, w)` or `(n, h, w, c)`.
+            shape `(n, h, w)` or `(n, h, w, c)`. Groups of a data set keep copies of one radiograph
+            from being each other's yardstick for `authenticity`.
         drawn: What it drew, in the same form and shape.
         real_holdout: Real images of other patients, at least 20.
         features: A function from `uint8` images `(n, h, w, c)` to numbers `(n, d)`. The default is
@@ -90,7 +91,10 @@ def evaluate_samples(
     pairs: tuple[Any, ...] = ()
     if copies:
         screen = memorization(
-            *(found[name] for name in ("train", "drawn", "held_out")), train=train, drawn=synthetic
+            *(found[name] for name in ("train", "drawn", "held_out")),
+            train=train,
+            drawn=synthetic,
+            groups=real_train.group_codes if isinstance(real_train, ImageDataset) else None,
         )
         places = [[int(i), int(j)] for i, j in zip(screen.copies, screen.copied, strict=True)]
         places = (places or screen.closest.tolist())[: len(screen.closest)]

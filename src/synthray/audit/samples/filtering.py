@@ -69,7 +69,8 @@ def filter_samples(
     - `"contradicted"`: a teacher gives its class a probability below `agreement`.
     - `"outside"`: it lies within reach of no training image of its class, the reach of an image
       being the distance to its k-th nearest of that class (the precision of Kynkaanniemi et al.
-      2019, arXiv 1904.06991).
+      2019, arXiv 1904.06991). Of `real_train.groups` each counts once and an image's own not at
+      all: among rotated copies of a radiograph the nearest would be further copies.
     - `"easy"`: of the images of its class that nothing else speaks against, the teacher is surer of
       it than of the share `hardest`.
 
@@ -86,12 +87,13 @@ def filter_samples(
         support: Whether to look for images that are unlike real ones.
         hardest: The share of each class to keep, above 0 and below 1: those images whose most
             probable class the teacher gives the least probability. `None` for all. Needs a teacher.
-        k: Which neighbour of a training image bounds its reach.
+        k: Which neighbour of a training image, of other groups, bounds its reach.
         features: As for [`evaluate_samples`][synthray.evaluate_samples].
 
     Raises:
-        ValueError: If shapes or classes differ, a class has no more than `k` training images, the
-            teacher does not return probabilities, or `hardest` is out of range or has no teacher.
+        ValueError: If shapes or classes differ, a class has no more than `k` groups of training
+            images, the teacher does not return probabilities, or `hardest` is out of range or has
+            no teacher.
 
     Examples:
         >>> import synthray as sr
@@ -157,16 +159,18 @@ def _outside(
     outside = np.zeros(len(drawn), bool)
     for label, name in enumerate(drawn.class_names):
         own = np.flatnonzero(drawn.labels == label)
-        images = real.images[real.labels == label]
+        of_class = real.labels == label
+        groups = real.group_codes[of_class]
         if not len(own):
             continue
-        if len(images) <= k:
+        if (n := len(np.unique(groups))) <= k:
+            what = "training images" if real.groups is None else "groups of training images"
             raise ValueError(
-                f"Class {name!r} has {len(images)} training images; k={k} needs more. Pass a "
-                "smaller k, or support=False."
+                f"Class {name!r} has {n} {what}; k={k} needs more. Pass a smaller k, or "
+                "support=False."
             )
-        train, found = standardised(features(images), features(drawn.images[own]))
-        outside[own] = ~_within(found, train, reach(train, k))
+        train, found = standardised(features(real.images[of_class]), features(drawn.images[own]))
+        outside[own] = ~_within(found, train, reach(train, k, groups))
     return outside
 
 

@@ -26,7 +26,7 @@ class Memorization:
         c_t: Three-sample test of Meehan et al. 2020 in standard deviations: below -3, drawn images
             lie nearer to training images than new real images do.
         authenticity: AuthPct of Alaa et al. 2022: share of the drawn images that are further from
-            their nearest training image than that one is from its own nearest.
+            their nearest training image than that one is from its own nearest of another group.
         ratio: Median distance of drawn images to training, divided by that of held-out images.
         closest: Pairs of a drawn and a training image, the closest first, shape `(p, 2)`.
     """
@@ -82,17 +82,25 @@ def copying_statistic(drawn: NDArray[np.floating], held_out: NDArray[np.floating
     return float((u - m * n / 2) / np.sqrt(m * n * (m + n + 1) / 12))
 
 
-def authentic_share(drawn: Features, train: Features) -> float:
+def authentic_share(
+    drawn: Features, train: Features, groups: NDArray[np.integer] | None = None
+) -> float:
     """Share of drawn images that are no nearer to training than training is to itself.
 
     The authenticity of Alaa et al. 2022 (arXiv 2102.08921): a drawn image is authentic if its
-    nearest training image has another training image nearer to it.
+    nearest training image has another training image nearer to it. That one must be of another
+    group: beside a copy of itself a training image would call every drawn one authentic.
     """
-    return _authentic(*nearest(drawn, train), train)
+    return _authentic(*nearest(drawn, train), train, groups)
 
 
-def _authentic(found: NDArray[np.float64], places: NDArray[np.int64], train: Features) -> float:
-    return float((found > reach(train, 1)[places]).mean())
+def _authentic(
+    found: NDArray[np.float64],
+    places: NDArray[np.int64],
+    train: Features,
+    groups: NDArray[np.integer] | None,
+) -> float:
+    return float((found > reach(train, 1, groups)[places]).mean())
 
 
 def memorization(
@@ -102,6 +110,7 @@ def memorization(
     *,
     train: NDArray[np.uint8],
     drawn: NDArray[np.uint8],
+    groups: NDArray[np.integer] | None = None,
     pairs: int = 8,
 ) -> Memorization:
     """Look for copies of training images, by registration and by distances of features.
@@ -112,6 +121,7 @@ def memorization(
         held_out_features: Of real images that no generator has seen.
         train: The training images, `uint8`, shape `(n, h, w, c)`.
         drawn: The drawn images.
+        groups: Of the training images, one integer each, shape `(n,)`; `None` where all differ.
         pairs: How many of the closest pairs to name.
     """
     original = find_copies(drawn, train)
@@ -124,7 +134,7 @@ def memorization(
         copies=copies,
         copied=original[copies],
         c_t=copying_statistic(to_train, held_out),
-        authenticity=_authentic(to_train, places, train_features),
+        authenticity=_authentic(to_train, places, train_features, groups),
         ratio=float(np.median(to_train) / max(float(np.median(held_out)), 1e-12)),
         closest=np.stack([order, places[order]], 1),
     )

@@ -80,14 +80,35 @@ def neighbourhoods(
     )
 
 
-def reach(x: Features, k: int) -> NDArray[np.float64]:
-    """Return the distance of each row to its k-th nearest other row, shape `(n,)`."""
+def reach(x: Features, k: int, groups: NDArray[np.integer] | None = None) -> NDArray[np.float64]:
+    """Return the distance of each row to its k-th nearest other row, shape `(n,)`.
+
+    Args:
+        x: Features, shape `(n, d)`.
+        k: Which neighbour.
+        groups: One integer a row, shape `(n,)`. A row's neighbours are then other groups, each as
+            near as the nearest of its rows: copies of one radiograph make nobody's reach shorter.
+            Infinite where there are no `k` others.
+    """
+    own = np.arange(len(x))
+    codes = own if groups is None else np.unique(groups, return_inverse=True)[1]
+    n = len(np.unique(codes))
+    if k >= n:
+        return np.full(len(x), np.inf)
+    alone = n == len(x)
+    codes = own if alone else codes
+    order = np.argsort(codes, kind="stable")
+    first = np.searchsorted(codes[order], np.arange(n))
     found = np.empty(len(x))
     for start in range(0, len(x), _ROWS):
-        rows = np.arange(start, min(start + _ROWS, len(x)))
+        rows = own[start : start + _ROWS]
         squares = least_squares(x[rows], x)
-        squares[np.arange(len(rows)), rows] = np.inf
-        found[rows] = _distances(x, rows, x, squares.argpartition(k - 1, axis=1)[:, k - 1])
+        of_groups = squares if alone else np.minimum.reduceat(squares[:, order], first, axis=1)
+        of_groups[np.arange(len(rows)), codes[rows]] = np.inf
+        place = of_groups.argpartition(k - 1, axis=1)[:, k - 1]
+        if not alone:
+            place = np.where(codes == place[:, None], squares, np.inf).argmin(axis=1)
+        found[rows] = _distances(x, rows, x, place)
     return found
 
 
