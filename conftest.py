@@ -7,6 +7,7 @@ cannot run is preceded by `<!-- skip: next -->`; there should be few.
 from __future__ import annotations
 
 import doctest
+import gc
 import os
 import shutil
 import tempfile
@@ -15,6 +16,10 @@ from typing import Any
 from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 from sybil.parsers.rest import DocTestParser
+
+# Tracing a model makes many objects and little garbage: a test of many fits spends a seventh of
+# its time in collections otherwise.
+gc.set_threshold(50_000, 10, 10)
 
 _FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 _HOME = "_sybil_home"

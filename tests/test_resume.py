@@ -357,10 +357,10 @@ def test_killed_at_any_moment_it_goes_on_where_it_was(tmp_path: Path) -> None:
     moments = []
     for kill in range(KILLS):
         process = _start(folder)
-        # Some are killed as they start, the others a moment after something new was kept.
+        # Most are killed a moment after something new was kept, some as they start.
         delay = rng.uniform(0.0, 0.6)
         deadline = time.monotonic() + 120
-        while kill % 4 and _state(folder) == kept and process.poll() is None:
+        while kill % 4 < 3 and _state(folder) == kept and process.poll() is None:
             assert time.monotonic() < deadline, "no progress"
             time.sleep(0.005)
         try:
@@ -379,8 +379,8 @@ def test_killed_at_any_moment_it_goes_on_where_it_was(tmp_path: Path) -> None:
     _, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors.decode()
     assert _state(folder).items() >= kept.items()
-    assert len(list((folder / "fits").glob("[!.]*.json"))) == 16
-    assert len(list((folder / "drawn").glob("[!.]*.npz"))) == 4
+    assert len(list((folder / "fits").glob("[!.]*.json"))) == 8
+    assert len(list((folder / "drawn").glob("[!.]*.npz"))) == 2
     resumed = ComparisonResult.load(tmp_path / "result.json")
     whole = killed_comparison.main(tmp_path / "whole", keep=False)
     for a, b in zip(resumed.runs, whole.runs, strict=True):
@@ -392,6 +392,7 @@ def test_killed_at_any_moment_it_goes_on_where_it_was(tmp_path: Path) -> None:
     # ended and was not kept yet (files' inodes and times say above that none was written twice).
     computed = (folder / "log").read_text(encoding="utf-8").splitlines()
     uninterrupted = (tmp_path / "whole" / "log").read_text(encoding="utf-8").splitlines()
-    assert len(uninterrupted) == 16
+    assert len(uninterrupted) == 8
     assert set(computed) == set(uninterrupted)
-    assert 16 <= len(computed) <= 16 + len(moments)
+    assert 8 <= len(computed) <= 8 + len(moments)
+    assert moments[0] > 0
