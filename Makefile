@@ -14,6 +14,9 @@ QUICK ?=
 # Processes that run tests; the blocks of one document stay together.
 WORKERS ?= 2
 
+# Tests run in processes side by side; threads of theirs would wait for each other.
+ONE_THREAD := TF_NUM_INTRAOP_THREADS=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+
 BIN := $(VENV)/bin
 COVERAGE := .coverage.json
 CODE := .
@@ -48,7 +51,7 @@ types: $(INSTALLED_DEV) ## Check types
 	$(BIN)/mypy
 
 unit: $(INSTALLED_DEV) ## Run the tests, the docs' code and the docstring examples; measure coverage
-	KERAS_BACKEND=tensorflow $(BIN)/python -m slipcover --json --out $(COVERAGE) \
+	KERAS_BACKEND=tensorflow $(ONE_THREAD) $(BIN)/python -m slipcover --json --out $(COVERAGE) \
 		-m pytest -n $(WORKERS) --dist loadfile --durations=15
 	@# Apart: in one call it would judge what both workers saw, and show what neither did.
 	$(BIN)/python -m slipcover --merge $(COVERAGE) --out $(COVERAGE) --fail-under 95
@@ -65,7 +68,8 @@ backends: $(INSTALLED_DEV) ## Run the backend suite once for each installed Kera
 			continue; \
 		fi; \
 		echo "Keras backend: $$backend"; \
-		JAX_DISABLE_MOST_OPTIMIZATIONS=1 KERAS_BACKEND=$$backend $(BIN)/python -m pytest tests -q -m backend -n $(WORKERS) || exit 1; \
+		JAX_DISABLE_MOST_OPTIMIZATIONS=1 KERAS_BACKEND=$$backend $(ONE_THREAD) \
+			$(BIN)/python -m pytest tests -q -m backend -n $(WORKERS) || exit 1; \
 		tested="$$tested $$backend"; \
 	done; \
 	printf "Keras backends tested:$$tested$$absent\n"

@@ -38,6 +38,8 @@ VARIANTS = {
     "shared": "`base` preset that has seen all training images",
     "simultaneous": "simultaneous updates of `R3GAN`",
     "conditional": "one generator for both classes",
+    "from-bone": "`R3GAN` of the bone set",
+    "from-fracatlas": "`R3GAN` of FracAtlas",
 }  # of what draws, behind the name of the set
 FORMS = {
     "base": ", `base` preset",
@@ -181,7 +183,10 @@ def briefly() -> str:
         f"{'is' if n_better == 1 else 'are'} better than the best one without and "
         f"{verdicts.count('worse')} worse, after correction for their number; the highest is "
         f"`{single}`, {difference(drawn[single])} AUC. Validation images preferred an arm "
-        f"with drawn images in {changed} of {len(found['folds'])} folds." + larger() + shared()
+        f"with drawn images in {changed} of {len(found['folds'])} folds."
+        + larger()
+        + shared()
+        + elsewhere()
     )
 
 
@@ -211,6 +216,22 @@ def shared() -> str:
     return (
         " Where it has learnt from all radiographs, and the classifier is given few of them: "
         f"{'; '.join(told)}."
+    )
+
+
+def elsewhere() -> str:
+    """Return a sentence on generators of another set's radiographs, where done."""
+    told = []
+    for name, other in (("fracatlas", "bone"), ("bone", "fracatlas")):
+        found = analysis().get(f"deck/{name}-from-{other}_100")
+        if found is not None:
+            best = found["statistics"]["auc"]["differences"][PRIMARY]
+            told.append(
+                f"{difference(best)} with 100 groups of {SETS[name]} and a generator of "
+                f"{SETS[other]} ({best['verdict']})"
+            )
+    return (
+        f" Where it has learnt from another set's radiographs: {'; '.join(told)}." if told else ""
     )
 
 

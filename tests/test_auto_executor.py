@@ -35,7 +35,9 @@ def data() -> ImageDataset:
 
 @pytest.fixture
 def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine of two cores without an accelerator, whatever it is."""
+    """A machine of two cores without an accelerator, whatever it is, and with its threads."""
+    for name in processes._ONE_THREAD:
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(loky, "cpu_count", lambda: 2)
     monkeypatch.setattr(processes, "_has_accelerator", lambda: False)
 

@@ -226,6 +226,11 @@ def test_the_headline_has_both_generators(
     (tmp_path / "analysis.json").write_text(json.dumps({"values": parts}))
     words = "given few of them: +0.080 [-0.100, +0.100] with 100 groups (cannot be told apart)."
     assert study.tables.briefly().endswith(words)
+    parts["deck/bone-from-fracatlas_100"] = told(-0.01, 0.7)
+    (tmp_path / "analysis.json").write_text(json.dumps({"values": parts}))
+    words = "-0.010 [-0.100, +0.100] with 100 groups of the slides' bone set and a generator of "
+    assert study.tables.briefly().endswith(f"{words}FracAtlas (cannot be told apart).")
+    assert study.tables.set_name("bone-from-fracatlas").endswith(", `R3GAN` of FracAtlas")
 
 
 def test_an_arm_that_a_fold_lacks_is_named(study: Any) -> None:

@@ -184,10 +184,8 @@ SHORT = (
     "mixed-1",
     "warm-start",
     "real-warm-start",
-    "soft",
-    "soft-real",
 )
-"""Arms of the larger classifier."""
+"""Arms of the larger classifier. Its five teachers would cost as much as all of these."""
 ANOTHER = ("mixed-0.25", "mixed-1", "warm-start", "soft", "synthetic-only")
 """Arms with images of another generator in place of the planned one's."""
 REAL_ALONE = ("real-warm-start", "soft-real", *(arm.name for run in CLASSIC for arm in run.arms))
