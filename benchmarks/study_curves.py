@@ -17,6 +17,10 @@ CURVES = RESULTS / "curves.json"
 PICTURE = ROOT / "docs" / "assets" / "study_curve.png"
 NEW_PHANTOMS = ("truth-4", "truth-1")  # the better known of the two
 SHARED = "-shared"  # behind a set whose generator has seen all groups, and the classifier few
+OF_ANOTHER = {
+    "fracatlas": "-from-bone",
+    "bone": "-from-fracatlas",
+}  # whose generator has seen another
 
 
 def curves() -> dict[str, Any]:
@@ -38,12 +42,18 @@ def drawn(name: str, size: str, variant: str = "") -> tuple[str, dict[str, Any]]
     return None
 
 
+def elsewhere(name: str) -> str:
+    """Return what stands behind the name of a set whose generator has seen another one."""
+    return OF_ANOTHER.get(name.split("/")[1], "-from-no-other")
+
+
 def table() -> str:
     """Return a line for each set and size."""
     rows = [
         "| images | groups | training images | AUC of `best-classic` | more than with fewer real "
-        "images | more with drawn ones | more with those of a generator that has seen all groups |",
-        "|---|---|---|---|---|---|---|",
+        "images | more with drawn ones | more with those of a generator that has seen all groups | "
+        "more with those of another set's generator |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     notes = {}
     for name, values in sorted(curves().items()):
@@ -51,7 +61,7 @@ def table() -> str:
         notes[f"{len(values['folds'])} folds x {values['seeds']} seeds"] = None
         for size, scores in values["intervals"].items():
             step = values["steps"].get(size)
-            added = [drawn(name, size), drawn(name, size, SHARED)]
+            added = [drawn(name, size, variant) for variant in ("", SHARED, elsewhere(name))]
             cells = [title, size, f"{statistics.mean(values['training_images'][size]):,.0f}"]
             cells += [interval(scores), "" if step is None else difference(step)]
             cells += ["" if a is None else f"{difference(a[1])} (`{a[0]}`)" for a in added]
@@ -86,6 +96,11 @@ def plot(path: Path = PICTURE) -> None:
         for variant, told, look in (
             ("", label, {"marker": "D", "color": "#b2402c", "mfc": "none"}),
             (SHARED, of_all, {"marker": "s", "color": "#1f5fa8"}),
+            (
+                elsewhere(name),
+                "and those of another set's generator",
+                {"marker": "^", "color": "#2f7d4f"},
+            ),
         ):
             added = [drawn(name, size, variant) for size in sizes]
             points = [

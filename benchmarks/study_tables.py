@@ -21,11 +21,6 @@ PICTURE = ROOT / "docs" / "assets" / "study.png"
 COLUMNS = 3  # of the figure
 BASELINE = "best-classic"
 PRIMARY = "best-synthetic"
-ALONE = "synthetic-only"
-WITHOUT = (
-    *("original", "classic-0.5", "classic-1", "classic-2", "classic-flip"),
-    *("real-warm-start", "soft-real", "best-mixed", "best-synthetic", "off-unless-proven"),
-)  # arms that train on no drawn image, or on those that were chosen
 NOT_DONE = "Not measured yet."
 SETS = {
     "fracatlas": "FracAtlas",
@@ -152,87 +147,6 @@ def note(values: dict[str, Any]) -> str:
         left = ", ".join(f"`{arm}`" for arm in values["left_out"])
         lines.append(f"Not done in every fold, and left out: {left}.")
     return " ".join(lines)
-
-
-def briefly() -> str:
-    """Return the primary endpoint in a sentence or two."""
-    found = analysis().get("deck/fracatlas_all")
-    if found is None:
-        return NOT_DONE
-    lines = []
-    for metric, word in (("auc", "AUC"), ("balanced_accuracy", "balanced accuracy")):
-        best = found["statistics"][metric]["differences"].get(PRIMARY)
-        base = found["statistics"][metric]["intervals"][BASELINE][metric]["value"]
-        if best is None:
-            return NOT_DONE
-        lines.append(
-            f"{word} {base:.3f} without synthetic images, {difference(best)} with them "
-            f"({best['verdict']})"
-        )
-    differences = found["statistics"]["auc"]["differences"]
-    drawn = {arm: each for arm, each in differences.items() if arm not in WITHOUT}
-    verdicts = [each["verdict"] for each in drawn.values()]
-    n_better = verdicts.count("better")
-    single = max(drawn, key=lambda arm: drawn[arm]["difference"])
-    both = zip(found["chosen"][BASELINE], found["chosen"][PRIMARY], strict=True)
-    changed = sum(without != with_them for without, with_them in both)
-    return (
-        f"On leak-free folds of FracAtlas ({len(found['folds'])} of 5 folds x "
-        f"{len(found['seeds'])} seeds), the slides' classifier, each side chosen on validation "
-        f"images: {'; '.join(lines)}. Of {len(drawn)} arms that train on drawn images, {n_better} "
-        f"{'is' if n_better == 1 else 'are'} better than the best one without and "
-        f"{verdicts.count('worse')} worse, after correction for their number; the highest is "
-        f"`{single}`, {difference(drawn[single])} AUC. Validation images preferred an arm "
-        f"with drawn images in {changed} of {len(found['folds'])} folds."
-        + larger()
-        + shared()
-        + elsewhere()
-    )
-
-
-def larger() -> str:
-    """Return a sentence on the generator that was trained on a GPU, where it is done."""
-    found = analysis().get("deck/fracatlas-base_all")
-    if found is None:
-        return ""
-    auc = found["statistics"]["auc"]
-    best, alone = auc["differences"][PRIMARY], auc["intervals"][ALONE]["auc"]["value"]
-    return (
-        f" With a larger generator, trained on a GPU: {difference(best)} AUC; a classifier that "
-        f"sees nothing but its images has {alone:.3f}."
-    )
-
-
-def shared() -> str:
-    """Return a sentence on generators that have seen more than the classifier, where done."""
-    told = []
-    for size in (50, 100, 250):
-        found = analysis().get(f"deck/fracatlas-shared_{size}")
-        if found is not None:
-            best = found["statistics"]["auc"]["differences"][PRIMARY]
-            told.append(f"{difference(best)} with {size} groups ({best['verdict']})")
-    if not told:
-        return ""
-    return (
-        " Where it has learnt from all radiographs, and the classifier is given few of them: "
-        f"{'; '.join(told)}."
-    )
-
-
-def elsewhere() -> str:
-    """Return a sentence on generators of another set's radiographs, where done."""
-    told = []
-    for name, other in (("fracatlas", "bone"), ("bone", "fracatlas")):
-        found = analysis().get(f"deck/{name}-from-{other}_100")
-        if found is not None:
-            best = found["statistics"]["auc"]["differences"][PRIMARY]
-            told.append(
-                f"{difference(best)} with 100 groups of {SETS[name]} and a generator of "
-                f"{SETS[other]} ({best['verdict']})"
-            )
-    return (
-        f" Where it has learnt from another set's radiographs: {'; '.join(told)}." if told else ""
-    )
 
 
 def interval(found: dict[str, Any]) -> str:

@@ -23,6 +23,7 @@ import base_tables
 import generator_tables
 import speed_tables
 import study_curves
+import study_headline
 import study_tables
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -251,7 +252,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "pools": study_tables.pools,
     "study": study_tables.study,
     "study_curves": study_curves.table,
-    "study_briefly": study_tables.briefly,
+    "study_headline": study_headline.table,
+    "study_briefly": study_headline.primary,
     "growth": functools.partial(speed_tables.growth, RESULTS / "speed"),
 }
 

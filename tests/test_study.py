@@ -33,6 +33,7 @@ def study(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
         elsewhere: Any = importlib.import_module("study.elsewhere")
         analyse: Any = importlib.import_module("study.analyse")
         tables: Any = importlib.import_module("study_tables")
+        headline: Any = importlib.import_module("study_headline")
         curves: Any = importlib.import_module("study_curves")
 
     for module in (Study.generate, Study.elsewhere, Study.run):
@@ -180,9 +181,13 @@ def test_the_worth_of_real_images_is_told_on_the_same_test_images(
     lines = study.curves.table().splitlines()
     assert "| phantoms | 50 | 60 | 0.000" in lines[2]
     own, of_more = (f"+{v} [+{v}, +{v}] (`best-synthetic`)" for v in ("0.500", "1.000"))
-    assert lines[2].endswith(f"| {own} | {of_more} |")  # by images of either generator
+    assert lines[2].endswith(f"| {own} | {of_more} |  |")  # by images of either generator
     assert "| +0.500" in lines[3]
-    assert lines[4].endswith("| +0.500 [+0.500, +0.500] |  |  |")  # no arm with drawn images there
+    assert lines[4].endswith(
+        "| +0.500 [+0.500, +0.500] |  |  |  |"
+    )  # no arm with drawn images there
+    monkeypatch.setattr(study.curves, "OF_ANOTHER", {"phantoms": study.curves.SHARED})
+    assert study.curves.table().splitlines()[2].endswith(f"| {own} | {of_more} | {of_more} |")
     study.curves.plot(tmp_path / "curve.png")
     assert (tmp_path / "curve.png").stat().st_size > 1000
     parts["deck/phantoms_50"][0]["test_rows"][0] += 1
@@ -210,26 +215,43 @@ def test_the_headline_has_both_generators(
             for metric in ("auc", "balanced_accuracy")
         }
         chosen = {"best-classic": ["original"] * 2, "best-synthetic": ["original", "mixed-1"]}
-        return {"folds": [0, 1], "seeds": [0], "statistics": statistics, "chosen": chosen}
+        return {
+            "folds": [0, 1],
+            "seeds": [0],
+            "statistics": statistics,
+            "chosen": chosen,
+            "training_images": [{"a": 40, "b": 60}, {"a": 50, "b": 52}],
+            "above": {"best-synthetic": [1, 2]},
+        }
 
     parts = {"deck/fracatlas_all": told(0.002, 0.6)}
     for larger in (False, True):
         if larger:
             parts["deck/fracatlas-base_all"] = told(0.004, 0.7)
         (tmp_path / "analysis.json").write_text(json.dumps({"values": parts}))
-        text = study.tables.briefly()
+        text = study.headline.primary()
         assert "AUC 0.750 without synthetic images, +0.002 [-0.100, +0.100] with them" in text
         assert "in 1 of 2 folds." in text
         assert ("on a GPU: +0.004 [-0.100, +0.100] AUC" in text) == larger
         assert text.endswith("has 0.700." if larger else "folds.")
     parts["deck/fracatlas-shared_100"] = told(0.08, 0.7)
-    (tmp_path / "analysis.json").write_text(json.dumps({"values": parts}))
-    words = "given few of them: +0.080 [-0.100, +0.100] with 100 groups (cannot be told apart)."
-    assert study.tables.briefly().endswith(words)
+    parts["residual/fracatlas_50"] = told(0.01, 0.7)
     parts["deck/bone-from-fracatlas_100"] = told(-0.01, 0.7)
+    parts["deck/bone_100"] = told(-0.01, 0.7) | {"above": {}}  # no arm with drawn images yet
     (tmp_path / "analysis.json").write_text(json.dumps({"values": parts}))
-    words = "-0.010 [-0.100, +0.100] with 100 groups of the slides' bone set and a generator of "
-    assert study.tables.briefly().endswith(f"{words}FracAtlas (cannot be told apart).")
+    lines = study.headline.table().splitlines()[2:-2]
+    assert [line.split(" | ")[2:] for line in lines] == [
+        [f"101 of {data}", "0.750", f"{value} [-0.100, +0.100]", "1 of 2", "no |"]
+        for data, value in (
+            ("FracAtlas", "+0.002"),
+            ("FracAtlas", "+0.010"),
+            ("FracAtlas", "+0.004"),
+            ("FracAtlas", "+0.080"),
+            ("the slides' bone set", "-0.010"),
+        )
+    ]
+    assert lines[1].startswith("| the classifier's own radiographs | the residual network | ")
+    assert lines[3].startswith("| more patients of the same set | ")
     assert study.tables.set_name("bone-from-fracatlas").endswith(", `R3GAN` of FracAtlas")
 
 
@@ -490,6 +512,6 @@ def test_all_of_it_at_a_tiny_size(
     assert "| `best-classic` |" in table
     assert "phantoms, all training images, the slides' classifier" in table
     assert "phantoms, `base` preset of `R3GAN`, all training images" in table
-    assert study.tables.briefly() == study.tables.NOT_DONE  # which is of FracAtlas
+    assert study.headline.primary() == study.tables.NOT_DONE  # which is of FracAtlas
     study.tables.plot(tmp_path / "study.png")
     assert (tmp_path / "study.png").stat().st_size > 1000
