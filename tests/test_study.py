@@ -366,8 +366,10 @@ def test_images_of_another_sets_generator_and_those_radiographs_themselves(
     found = json.loads((tmp_path / "deck" / "phantoms-from-bone_10_fold0.json").read_text())
     arms = [fit["arm"] for fit in found["values"]["fits"]]
     assert arms[:3] == ["original", "classic-1", "mixed-1"]
-    assert arms[-4:] == ["others-1", "others-4", "others-warm-start", "others-only"]
-    drawn, radiographs = asked[1:]
+    assert arms[7:11] == ["others-1", "others-4", "others-warm-start", "others-only"]
+    drawn, radiographs, once, unfiltered = asked[1:]
+    assert len(once) == len(radiographs)  # each is a group of its own here
+    assert len(unfiltered) == 8
     assert np.unique(drawn.images).tolist() == [0, 1]
     assert len(learnt) == 2  # who draws, filters
     counts = radiographs.class_counts
@@ -375,7 +377,16 @@ def test_images_of_another_sets_generator_and_those_radiographs_themselves(
     assert found["values"]["pools"] == {
         "phantoms-from-bone_r3ganfilter": 8,
         "radiographs": len(radiographs),
+        "radiographs-once": len(once),
+        "phantoms-from-bone_r3gan": 8,
     }
+    twice = sr.ImageDataset.from_arrays(
+        np.repeat(new.images, 2, axis=0),
+        np.repeat(new.labels, 2),
+        class_names=names,
+        groups=np.repeat(np.arange(len(new)), 2),
+    )
+    np.testing.assert_array_equal(study.sources.radiographs(twice, True).images, once.images)
     with pytest.raises(SystemExit, match="one at a time"):
         study.run.main([*words, "--shared"])
     with pytest.raises(SystemExit, match="must name another set"):

@@ -38,7 +38,7 @@ BASELINE = "best-classic"
 NOT_CHOSEN = (
     *("synthetic-only", "synthetic-only-filtered", "real-warm-start", "soft-real"),
     *(arm.name for run in TRUTH for arm in run.arms),
-    *(arm.name for run in ELSEWHERE if run.pool == "radiographs" for arm in run.arms),
+    *(arm.name for run in ELSEWHERE if not run.filtered for arm in run.arms),
 )
 METRICS = ("auc", "balanced_accuracy")
 Floats = NDArray[np.float32]

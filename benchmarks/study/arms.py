@@ -175,9 +175,18 @@ ELSEWHERE = (
         ),
         pool="radiographs",
     ),
+    Run(
+        (mixed("others-once-1", 1.0), warm("others-once-warm-start", "synthetic")),
+        pool="radiographs-once",
+    ),
+    Run(
+        (mixed("unfiltered-1", 1.0), warm("unfiltered-warm-start", "synthetic")),
+        pool="drawn",
+    ),
 )
 """With few groups: images of a generator of another set's radiographs, filtered by these; and, as
-controls, those radiographs themselves in their place."""
+controls, those radiographs themselves in their place, or one image of each group of them; and what
+was drawn without the filter."""
 SHORT = (
     "original",
     "classic-1",
@@ -214,6 +223,10 @@ CONTROLS = {
     "others-1": "classic-1",
     "others-4": "classic-1",
     "others-warm-start": "real-warm-start",
+    "others-once-1": "others-1",
+    "others-once-warm-start": "others-warm-start",
+    "unfiltered-1": "mixed-1",
+    "unfiltered-warm-start": "warm-start",
 }
 OTHERS_CONTROLS = {
     "mixed-1": "others-1",

@@ -56,6 +56,19 @@ def pool_of(known: sr.ImageDataset, path: Path, filtered: str, folder: Path) -> 
     return chosen
 
 
+def radiographs(known: sr.ImageDataset, once: bool) -> sr.ImageDataset:
+    """Return real images in place of drawn ones, as many of each class; `once` one of a group."""
+    first = np.unique(known.group_codes, return_index=True)[1]
+    given = repeated(known.select(np.sort(first)) if once else known)
+    return sr.ImageDataset.from_arrays(
+        given.images,
+        given.labels,
+        class_names=given.class_names,
+        synthetic=True,  # to the comparison they are what drawn images are
+        provenance={"source": "radiographs of another set"},
+    )
+
+
 @dataclass(frozen=True)
 class Source:
     """Whose images the classifiers of a cell get.
@@ -79,15 +92,8 @@ class Source:
 
     def images(self, run: Run) -> sr.ImageDataset | None:
         """Return the images of a run; `None` where they are not drawn yet."""
-        if run.pool == "radiographs":
-            others = repeated(self.known)
-            return sr.ImageDataset.from_arrays(
-                others.images,
-                others.labels,
-                class_names=others.class_names,
-                synthetic=True,  # to the comparison they are what drawn images are
-                provenance={"source": "radiographs of another set"},
-            )
+        if str(run.pool).startswith("radiographs"):
+            return radiographs(self.known, once=run.pool == "radiographs-once")
         path = self.pools[str(run.pool)]
         return pool_of(self.known, path, run.filtered, FILTERS) if path.exists() else None
 
