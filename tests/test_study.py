@@ -294,7 +294,7 @@ def test_images_of_a_generator_that_has_seen_more_than_the_classifier(
     monkeypatch.setattr(sr, "filter_samples", keep_four)
     monkeypatch.setattr(study.run, "compute", compute)
     words = ["--set", "phantoms", "--folds", "0", "--seeds", "1"]
-    study.run.main([*words, "--sizes", "10", "--arms", "original"])
+    study.run.main([*words, "--sizes", "10", "--arms", "original", "classic-1"])
     study.run.main([*words, "--sizes", "10", "--shared"])
     found = json.loads((tmp_path / "deck" / "phantoms-shared_10_fold0.json").read_text())["values"]
     arms = [fit["arm"] for fit in found["fits"]]
@@ -361,7 +361,7 @@ def test_images_of_another_sets_generator_and_those_radiographs_themselves(
     assert len(learnt) == 1
 
     words += ["--sizes", "10", "--folds", "0", "--seeds", "1"]
-    study.run.main([*words[:2], *words[4:], "--arms", "original"])
+    study.run.main([*words[:2], *words[4:], "--arms", "original", "classic-1"])
     study.run.main(words)
     found = json.loads((tmp_path / "deck" / "phantoms-from-bone_10_fold0.json").read_text())
     arms = [fit["arm"] for fit in found["values"]["fits"]]
@@ -472,7 +472,7 @@ def test_all_of_it_at_a_tiny_size(
     monkeypatch.setattr(study.run, "PASSES", {"deck": 2})
     monkeypatch.setattr(study.run, "FEWEST_STEPS", 8)
     monkeypatch.setattr(study.sources, "TEACHER", {"folds": 2, "epochs": 1, "seed": 0})
-    chosen = ["original", "mixed-1-unfiltered"]
+    chosen = ["original", "classic-1", "mixed-1-unfiltered"]
     study.run.main([*words, "--seeds", "1", "--arms", *chosen])
     path = tmp_path / "results" / "deck" / "phantoms_all_fold0.json"
     raw = json.loads(path.read_text())["values"]

@@ -23,6 +23,7 @@ import math
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--shared", action="store_true", help="of a generator that saw all groups")
     other_options(parser)
     parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--arms", nargs="*", help="only runs that hold one of these")
+    parser.add_argument("--arms", nargs="*", help="only these, of those that are planned")
     args = parser.parse_args(arguments)
     if args.core is not None:
         os.sched_setaffinity(0, {args.core})
@@ -164,8 +165,9 @@ def one_cell(
         values["fits"] = [fit for fit in before["fits"] if fit["arm"] in REAL_ALONE]
     done = {(fit["arm"], fit["seed"]) for fit in values["fits"]}
     for run in source.runs:
+        run = replace(run, arms=tuple(a for a in run.arms if a.name in (args.arms or [a.name])))
         names = [arm.name for arm in run.arms]
-        if args.arms and not set(args.arms) & set(names):
+        if not names:
             continue
         seeds = [s for s in range(args.seeds) if any((name, s) not in done for name in names)]
         if not seeds:
