@@ -18,7 +18,7 @@ blocks = [block for skipped, block in found if not skipped]
 if not blocks:
     sys.exit(f"{sys.argv[1]} holds no Python code block")
 script = "\n".join(blocks)
-for as_written, fewer in (("make_phantoms(1000", "make_phantoms(200"), ("epochs=15", "epochs=1")):
+for as_written, fewer in (("make_phantoms(600", "make_phantoms(200"), ("epochs=15", "epochs=1")):
     if as_written not in script:
         sys.exit(f"{sys.argv[1]} no longer has {as_written!r}: adapt {Path(__file__).name}")
     script = script.replace(as_written, fewer)
