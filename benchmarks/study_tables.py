@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -164,16 +163,27 @@ def difference(found: dict[str, Any]) -> str:
     return text if found["low"] is None else f"{text} [{found['low']:+.3f}, {found['high']:+.3f}]"
 
 
+def superseded(name: str) -> bool:
+    return any(f"-{variant}_" in name for variant in ("conditional", "simultaneous"))
+
+
 def plot(path: Path = PICTURE) -> None:
-    """Draw the differences of AUC from `best-classic` with their intervals."""
+    """Draw the differences of AUC from `best-classic` with their intervals.
+
+    Of parts with drawn images, but those whose generators others have taken the place of.
+    """
     import matplotlib.pyplot as plt
 
-    parts = sorted(analysis().items())
-    longest = max(len(values["statistics"]["auc"]["differences"]) for _, values in parts)
+    known = sorted(analysis().items())
+    parts = [part for part in known if PRIMARY in part[1]["above"] and not superseded(part[0])]
+    arms = [len(values["statistics"]["auc"]["differences"]) for _, values in parts]
     columns = min(len(parts), COLUMNS)
-    lines = math.ceil(len(parts) / columns)
-    size = (5.2 * columns, lines * (0.8 + 0.3 * longest))
-    figure, axes = plt.subplots(lines, columns, figsize=size, squeeze=False)
+    starts = range(0, len(arms), columns)
+    heights = [1.2 + 0.22 * max(arms[start : start + columns]) for start in starts]
+    size = (5.2 * columns, sum(heights))
+    figure, axes = plt.subplots(
+        len(heights), columns, figsize=size, squeeze=False, height_ratios=heights
+    )
     for axis in axes.flat[len(parts) :]:
         axis.remove()
     for axis, (name, values) in zip(axes.flat, parts, strict=False):
