@@ -387,6 +387,8 @@ def test_images_of_another_sets_generator_and_those_radiographs_themselves(
         groups=np.repeat(np.arange(len(new)), 2),
     )
     np.testing.assert_array_equal(study.sources.radiographs(twice, True).images, once.images)
+    with pytest.raises(SystemExit, match=r"Not planned here: \['mixed'\]; of \['mixed-1', "):
+        study.run.main([*words, "--arms", "mixed", "mixed-1"])
     with pytest.raises(SystemExit, match="one at a time"):
         study.run.main([*words, "--shared"])
     with pytest.raises(SystemExit, match="must name another set"):

@@ -133,6 +133,9 @@ def one_cell(
     path = planned
     cut = split(data, fold, size)
     source = source_of(data, cut, fold, size, args, elsewhere)
+    planned_arms = {arm.name for run in source.runs for arm in run.arms}
+    if unknown := set(args.arms or ()) - planned_arms:
+        raise SystemExit(f"Not planned here: {sorted(unknown)}; of {sorted(planned_arms)}.")
     if source.form:
         path = folder / f"{name_of(f'{args.set}-{source.form}', size, fold)}.json"
     values: dict[str, Any] = {
