@@ -19,7 +19,7 @@ from sybil.parsers.rest import DocTestParser
 
 # Tracing a model makes many objects and little garbage: a test of many fits spends a seventh of
 # its time in collections otherwise.
-gc.set_threshold(50_000, 10, 10)
+gc.set_threshold(20_000, 10, 10)
 
 _FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 _HOME = "_sybil_home"

@@ -176,7 +176,7 @@ def test_precision_and_steps_at_once_change_no_accuracy() -> None:
     for name, dtype, steps in (("plain", "float32", 1), ("many", "float32", 8), ("half", HALF, 8)):
         model = FractureClassifier(image_shape=(32, 32, 1), dtype=dtype, seed=0)
         model.compile(steps_per_execution=steps)
-        model.fit(train, batch_size=16, epochs=6, verbose=0)
+        model.fit(train, batch_size=16, epochs=16, verbose=0)
         probabilities[name] = predict(model, held_out.images)
         accuracies[name] = ((probabilities[name][:, 0] > 0.5) == held_out.labels).mean()
     assert accuracies["plain"] > 0.9
