@@ -183,9 +183,8 @@ def test_the_worth_of_real_images_is_told_on_the_same_test_images(
     own, of_more = (f"+{v} [+{v}, +{v}] (`best-synthetic`)" for v in ("0.500", "1.000"))
     assert lines[2].endswith(f"| {own} | {of_more} |  |")  # by images of either generator
     assert "| +0.500" in lines[3]
-    assert lines[4].endswith(
-        "| +0.500 [+0.500, +0.500] |  |  |  |"
-    )  # no arm with drawn images there
+    # There is no arm with drawn images there.
+    assert lines[4].endswith("| +0.500 [+0.500, +0.500] |  |  |  |")
     monkeypatch.setattr(study.curves, "OF_ANOTHER", {"phantoms": study.curves.SHARED})
     assert study.curves.table().splitlines()[2].endswith(f"| {own} | {of_more} | {of_more} |")
     study.curves.plot(tmp_path / "curve.png")

@@ -102,7 +102,7 @@ class Cells:
     def best(self, name: str, arms: Sequence[str]) -> list[str]:
         """Add an arm that is in each fold the best on validation images; return which, by fold."""
         known = [arm for arm in arms if arm in self.fits]
-        if not known or known == [BASELINE]:
+        if set(known) <= {BASELINE}:
             return []
         found = [
             max(known, key=lambda arm, fold=fold: self.validation_auc(arm, fold))

@@ -23,7 +23,7 @@ import synthray as sr
 from generators import SETS, load, one_thread
 from records import record, write
 from study.cells import RUNS, options, whole
-from study.generate import BATCH_SIZE, RESULTS, keep, one_a_class
+from study.generate import RESULTS, keep, made, one_a_class
 
 MINUTES = 24.0  # of one core, for all classes together
 POOL = 12_000  # images a class
@@ -94,13 +94,8 @@ def main(arguments: list[str] | None = None) -> None:
     values = {
         "set": args.set,
         "other": args.other,
-        "generator": KIND,
-        "dtype": args.dtype,
-        "training_images": train.class_counts,
         "training_groups": len(np.unique(train.group_codes)),
-        "pool": [len(part) for part in pool],
-        "minutes": [clock.spent / 60 for clock in clocks],
-        "images_seen": [clock.steps * BATCH_SIZE[KIND] for clock in clocks],
+        **made(train, pool, clocks, KIND, args.dtype),
     }
     raw = RESULTS / "elsewhere" / f"{args.set}-from-{args.other}.json"
     write(raw, record("benchmarks/study/elsewhere.py", values))

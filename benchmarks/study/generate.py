@@ -53,7 +53,7 @@ JUDGED = 3_000  # drawn images a class
 NEW_PHANTOMS = 10_000  # seeds from here on; the set itself has seed 0
 
 
-def evenly(data: sr.ImageDataset) -> sr.ImageDataset:
+def repeated(data: sr.ImageDataset) -> sr.ImageDataset:
     """Return the images with those of rarer classes repeated, as many of each class."""
     parts = [np.flatnonzero(data.labels == label) for label in range(data.num_classes)]
     most = max(map(len, parts))
@@ -117,7 +117,7 @@ def conditional(
     train: sr.ImageDataset, n: int, minutes: float, seed: int, *, dtype: str
 ) -> tuple[Any, list[Clock]]:
     """Return the same of one R3GAN for all classes."""
-    data = evenly(train)
+    data = repeated(train)
 
     def make() -> sr.R3GAN:
         gan = sr.R3GAN(data.image_shape, num_classes=data.num_classes, seed=seed, dtype=dtype)
@@ -212,17 +212,26 @@ def draw(cut: Split, fold: int, size: int | None, args: argparse.Namespace) -> N
         "set": args.set,
         "fold": fold,
         "size": size,
-        "generator": args.generator,
-        "dtype": args.dtype,
-        "gpu": gpu(),
-        "training_images": cut.train.class_counts,
-        "pool": [len(part) for part in pool],
-        "minutes": [clock.spent / 60 for clock in clocks],
-        "images_seen": [clock.steps * BATCH_SIZE[args.generator] for clock in clocks],
+        **made(cut.train, pool, clocks, args.generator, args.dtype),
         "report": None,
     }
     write(raw_result(args, fold, size), record("benchmarks/study/generate.py", values))
     keep(pool_path(args.set, size, fold, args.generator), pool)
+
+
+def made(
+    train: sr.ImageDataset, pool: list[np.ndarray], clocks: list[Clock], generator: str, dtype: str
+) -> dict[str, Any]:
+    """Return what is kept of a training: by what, of what, for how long."""
+    return {
+        "generator": generator,
+        "dtype": dtype,
+        "gpu": gpu(),
+        "training_images": train.class_counts,
+        "pool": [len(part) for part in pool],
+        "minutes": [clock.spent / 60 for clock in clocks],
+        "images_seen": [clock.steps * BATCH_SIZE[generator] for clock in clocks],
+    }
 
 
 def keep(path: Path, pool: list[np.ndarray]) -> None:

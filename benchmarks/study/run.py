@@ -134,7 +134,8 @@ def one_cell(
     cut = split(data, fold, size)
     source = source_of(data, cut, fold, size, args, elsewhere)
     planned_arms = {arm.name for run in source.runs for arm in run.arms}
-    if unknown := set(args.arms or ()) - planned_arms:
+    asked = set(args.arms or planned_arms)
+    if unknown := asked - planned_arms:
         raise SystemExit(f"Not planned here: {sorted(unknown)}; of {sorted(planned_arms)}.")
     if source.form:
         path = folder / f"{name_of(f'{args.set}-{source.form}', size, fold)}.json"
@@ -168,7 +169,7 @@ def one_cell(
         values["fits"] = [fit for fit in before["fits"] if fit["arm"] in REAL_ALONE]
     done = {(fit["arm"], fit["seed"]) for fit in values["fits"]}
     for run in source.runs:
-        run = replace(run, arms=tuple(a for a in run.arms if a.name in (args.arms or [a.name])))
+        run = replace(run, arms=tuple(a for a in run.arms if a.name in asked))
         names = [arm.name for arm in run.arms]
         if not names:
             continue

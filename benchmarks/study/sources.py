@@ -24,7 +24,7 @@ from study.arms import (
 )
 from study.cells import RUNS, Split, pool_path, read_pool, split
 from study.elsewhere import pool_of_other
-from study.generate import evenly as repeated
+from study.generate import repeated
 
 HARD = 0.5  # share that is kept
 NEIGHBOURS = 5

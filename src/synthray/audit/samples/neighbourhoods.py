@@ -91,12 +91,13 @@ def reach(x: Features, k: int, groups: NDArray[np.integer] | None = None) -> NDA
             Infinite where there are no `k` others.
     """
     own = np.arange(len(x))
-    codes = own if groups is None else np.unique(groups, return_inverse=True)[1]
-    n = len(np.unique(codes))
+    names, codes = np.unique(own if groups is None else groups, return_inverse=True)
+    n = len(names)
     if k >= n:
         return np.full(len(x), np.inf)
     alone = n == len(x)
-    codes = own if alone else codes
+    if alone:
+        codes = own
     order = np.argsort(codes, kind="stable")
     first = np.searchsorted(codes[order], np.arange(n))
     found = np.empty(len(x))
