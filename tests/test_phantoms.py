@@ -290,6 +290,9 @@ def test_two_thousand_are_quick_and_suit_a_small_classifier() -> None:
     )
     model.compile(keras.optimizers.Adam(1e-3), "binary_crossentropy", metrics=["accuracy"])
     # Patients follow each other, so a cut at an even number leaves them whole.
-    model.fit(data.images[:1000], data.labels[:1000], epochs=20, batch_size=32, verbose=0)
-    _, accuracy = model.evaluate(data.images[1000:], data.labels[1000:], verbose=0)
+    halves = slice(1000), slice(1000, None)
+    train, held_out = ((data.images[part], data.labels[part]) for part in halves)
+    told = model.fit(*train, validation_data=held_out, epochs=20, batch_size=32, verbose=0)
+    # From epoch to epoch, and by rounding, it is some points more or less.
+    accuracy = np.mean(told.history["val_accuracy"][-10:])
     assert 0.80 < accuracy < 0.95
