@@ -1,11 +1,7 @@
-"""Runs the code in README.md, docs/ and the docstrings of src/ as tests (Sybil); saves time.
+"""Runs the code in README.md, docs/ and the docstrings of src/ as tests (Sybil).
 
 Each document has its own names and its own temporary working directory. A Markdown block that
 cannot run is preceded by `<!-- skip: next -->`; there should be few.
-
-TensorFlow rewrites the graph of each function before its first call. For models that train for some
-steps that takes a quarter of the time of the tests, so it does so where they ask for it: the
-suite of all backends (`backend`), and what is compared with another process (`optimized`).
 """
 
 from __future__ import annotations
@@ -14,11 +10,9 @@ import doctest
 import gc
 import os
 import shutil
-import sys
 import tempfile
 from typing import Any
 
-import pytest
 from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 from sybil.parsers.rest import DocTestParser
@@ -26,15 +20,6 @@ from sybil.parsers.rest import DocTestParser
 # Tracing a model makes many objects and little garbage: a test of many fits spends a seventh of
 # its time in collections otherwise.
 gc.set_threshold(20_000, 10, 10)
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Let TensorFlow, where a test module has imported it, rewrite graphs or not."""
-    if (tf := sys.modules.get("tensorflow")) is not None:
-        asked = any(item.get_closest_marker(name) for name in ("backend", "optimized"))
-        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": not asked})
-
 
 _FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 _HOME = "_sybil_home"

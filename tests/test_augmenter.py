@@ -391,7 +391,6 @@ make(epochs=3, batch_size=4).fit(
 """
 
 
-@pytest.mark.optimized
 def test_a_killed_fit_goes_on_where_it_was(tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
     command = [sys.executable, "-c", KILLED_FIT, str(tmp_path), "lying"]

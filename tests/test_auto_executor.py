@@ -25,8 +25,6 @@ from synthray.datasets.image_dataset import ImageDataset
 from test_executors import Noise, assert_equal, compare, tiny_model
 from toys import bars
 
-pytestmark = pytest.mark.optimized  # what is computed here is compared with processes
-
 TOLD = "Training in 2 processes of one thread each (executor=None trains in this process)."
 
 

@@ -20,8 +20,6 @@ from synthray.comparison.runner import run_comparison
 from synthray.datasets.image_dataset import ImageDataset
 from toys import bars
 
-pytestmark = pytest.mark.optimized  # what is computed here is compared with processes
-
 SHAPE = (16, 16, 1)
 
 

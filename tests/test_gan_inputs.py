@@ -173,7 +173,6 @@ gan.save(folder + "/gan.keras")
 """
 
 
-@pytest.mark.optimized
 def test_a_killed_fit_resumes_and_ends_with_the_same_weights(tmp_path: Path) -> None:
     command = [sys.executable, "-c", KILLED_FIT, str(tmp_path)]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}

@@ -350,7 +350,6 @@ def _state(folder: Path) -> dict[str, tuple[int, int]]:
     return found
 
 
-@pytest.mark.optimized
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 def test_killed_at_any_moment_it_goes_on_where_it_was(tmp_path: Path) -> None:
     rng, folder = random.Random(7), tmp_path / "work"
