@@ -15,7 +15,8 @@ QUICK ?=
 WORKERS ?= 2
 
 # Tests run in processes side by side; threads of theirs would wait for each other.
-ONE_THREAD := $(foreach of,TF_NUM_INTRAOP TF_NUM_INTEROP OMP_NUM OPENBLAS_NUM,$(of)_THREADS=1)
+ONE_THREAD := TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 \
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
 BIN := $(VENV)/bin
 COVERAGE := .coverage.json

@@ -78,41 +78,26 @@ def pids(folder: Path) -> set[int]:
 
 @pytest.mark.backend
 @pytest.mark.usefixtures("at_once")
-def test_processes_set_up_like_this_one_compute_the_same_and_are_gone(
+def test_processes_compute_the_same_and_are_gone(
     data: ImageDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # A lambda, and a source within a partial: neither needs a module of its own.
     factor = 4
     arms = ["original", "augmented", "warm_start", noting(tmp_path)]
-    arguments: dict[str, Any] = {
-        "arms": arms,
-        "classifier": lambda seed: wider(seed, factor),
-        "seeds": (0,),
-    }
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
-        found = auto(data, verbose=1, **arguments)
-        output = capsys.readouterr().out
-        assert TOLD in output
-        total = sum(run.steps for run in found.runs)
-        assert f"{total}/{total}" in output
-        texts = {int(path.name): path.read_text() for path in tmp_path.iterdir()}
-        assert os.getpid() not in texts
-        assert not any(map(alive, texts))
-        expected = f"mixed_bfloat16 {keras.backend.backend()} {processes._ONE_THREAD}"
-        assert set(texts.values()) == {expected}
-        assert_equal(found, serially(data, **arguments))
-    finally:
-        keras.config.set_dtype_policy(before)
+    arguments: dict[str, Any] = {"arms": arms, "classifier": lambda seed: wider(seed, factor)}
+    found = auto(data, verbose=1, **arguments)
+    output = capsys.readouterr().out
+    assert TOLD in output
+    total = sum(run.steps for run in found.runs)
+    assert f"{total}/{total}" in output
+    used = pids(tmp_path)
+    assert used
+    assert os.getpid() not in used
+    assert not any(map(alive, used))
+    assert_equal(found, serially(data, **arguments))
 
 
 def wider(seed: int, units: int) -> keras.Model:
-    """A model, once it is known that one thread computes in processes of a comparison."""
-    if os.environ.get("NPROC") == "1" and keras.backend.backend() == "torch":
-        import torch
-
-        assert torch.get_num_threads() == 1
     keras.utils.set_random_seed(seed)
     layers = [keras.Input((16, 16, 1)), keras.layers.Flatten(), keras.layers.Dense(units)]
     return keras.Sequential([*layers, keras.layers.Dense(1, "sigmoid")])
@@ -258,6 +243,33 @@ def test_what_cannot_be_sent_is_told(
         assert pids(tmp_path) == {os.getpid()}
 
 
+@pytest.mark.backend
+@pytest.mark.usefixtures("at_once")
+def test_processes_are_set_up_like_this_one(data: ImageDataset, tmp_path: Path) -> None:
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        auto(data, arms=[noting(tmp_path)], classifier=functools.partial(threads, tmp_path))
+    finally:
+        keras.config.set_dtype_policy(before)
+    expected = f"mixed_bfloat16 {keras.backend.backend()} {processes._ONE_THREAD}"
+    texts = {int(path.name): path.read_text() for path in tmp_path.iterdir()}
+    assert texts.pop(os.getpid()) == "many"  # makes one, to see whether it can
+    assert set(texts.values()) == {expected}
+
+
+def threads(folder: Path, seed: int) -> keras.Model:
+    """A model, once it is known that one thread computes."""
+    child = os.environ.get("NPROC") == "1"
+    if not child:
+        (folder / str(os.getpid())).write_text("many")
+    elif keras.backend.backend() == "torch":
+        import torch
+
+        assert torch.get_num_threads() == 1
+    return tiny_model(seed)
+
+
 def failing(train: ImageDataset, synthetic: ImageDataset | None) -> ImageDataset:
     raise RuntimeError("a mistake in the source")
 
@@ -277,12 +289,11 @@ def test_errors_of_processes_arrive(data: ImageDataset, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("at_once")
 def test_the_workdir_knows_no_executor(data: ImageDataset, tmp_path: Path) -> None:
-    arms = ["original", "augmented"]
-    arguments: dict[str, Any] = {"augmenter": None, "arms": arms, "seeds": (0,)}
+    arguments: dict[str, Any] = {"augmenter": None, "arms": ["original", "augmented"]}
     first = auto(data, workdir=tmp_path / "auto", **arguments)
     serially(data, workdir=tmp_path / "none", **arguments)
     names = [sorted(p.name for p in (tmp_path / kind).rglob("*.json")) for kind in ("auto", "none")]
-    assert len(names[0]) == 4
+    assert len(names[0]) == 8
     assert names[0] == names[1]
     assert_equal(serially(data, workdir=tmp_path / "auto", **arguments), first)
 

@@ -194,7 +194,7 @@ def test_dask_computes_the_same(data: ImageDataset, serial: ComparisonResult) ->
         warnings.simplefilter("default")  # of what dask does within itself
         with (
             distributed.LocalCluster(
-                n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None
+                n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
             ) as cluster,
             distributed.Client(cluster) as client,
         ):
