@@ -82,6 +82,7 @@ BENCHMARKS = {
         "growth", 60, data="fracatlas_64.npz", can_do_without=True, source="FracAtlas at 64x64"
     ),
     "importing": Benchmark("importing", 3),
+    "settings": Benchmark("settings", 20),
     "gpu_step_jax": Benchmark("gpu_step", 5, backend="jax"),
     "gpu_step_torch": Benchmark("gpu_step", 5, backend="torch"),
 }

@@ -40,6 +40,16 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
+def instructions() -> list[str]:
+    """Return which wide instructions the processor has, where the system tells it."""
+    known = Path("/proc/cpuinfo")
+    if known.exists():
+        for line in known.read_text(encoding="utf-8").splitlines():
+            if line.startswith("flags"):
+                return sorted(word for word in line.split() if word.startswith(("avx", "amx")))
+    return []
+
+
 def gpu() -> str | None:
     """Return the name of the GPU that Keras' backend sees; `None` if it sees none."""
     backend = keras.backend.backend()

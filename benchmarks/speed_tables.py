@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import statistics
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -181,7 +182,9 @@ def notes(raw: dict[str, dict[str, Any]]) -> str:
         if name in raw:
             lines.append(gpu_note(raw[name]))
     machines = dict.fromkeys(
-        machine(each) for name, each in sorted(raw.items()) if "gpu" not in name
+        machine(each)
+        for name, each in sorted(raw.items())
+        if "gpu" not in name and name != "settings"  # which tells its own
     )
     if machines:
         lines.append(f"- Measured on {'; '.join(machines)}.")
@@ -240,6 +243,29 @@ def growth(folder: Path = RESULTS) -> str:
     return "\n".join([*rows, "", note])
 
 
+def settings(folder: Path = RESULTS) -> str:
+    """Return the table of precisions, with and without oneDNN."""
+    raw = load(folder)
+    if "settings" not in raw:
+        return "Not measured: `python benchmarks/speed/settings.py`."
+    v = raw["settings"]["values"]
+    rows = ["| step of | setting | times as fast | seconds |", "|---|---|---|---|"]
+    for network, settings in v["seconds_of_a_step"].items():
+        for name, seconds in settings.items():
+            dtype, _, onednn = name.partition(", ")
+            setting = f"`{dtype}`" + (", `TF_ENABLE_ONEDNN_OPTS=1`" if onednn else "")
+            ratio = v["ratios"].get(f"{network}, {name}")
+            told = "1" if ratio is None else as_text(ratio)
+            rows.append(f"| `{network}` | {setting} | {told} | {statistics.median(seconds):.2f} |")
+    note = (
+        f"Default models, {' x '.join(map(str, v['image_shape']))}, batch {v['batch_size']}, each "
+        f"turn in a process of its own, {v['rounds']} rounds. Measured on "
+        f"{machine(raw['settings'])}; "
+        f"its wide instructions: {', '.join(v['instructions']) or 'not told'}."
+    )
+    return "\n".join([*rows, "", note])
+
+
 def plot(folder: Path = RESULTS, picture: Path = PICTURE) -> bool:
     """Draw how many times as fast as each peer ours is; returns whether there was anything."""
     import matplotlib as mpl
@@ -290,7 +316,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--picture", type=Path, default=PICTURE)
     args = parser.parse_args(arguments)
     if not args.plot:
-        print(speed(args.results, args.picture), growth(args.results), sep="\n\n")
+        parts = speed(args.results, args.picture), settings(args.results), growth(args.results)
+        print(*parts, sep="\n\n")
     elif plot(args.results, args.picture):
         print(f"wrote {args.picture.name}")
     else:

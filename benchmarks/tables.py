@@ -194,9 +194,17 @@ def estimate() -> str:
     path = RESULTS / "estimate.json"
     if not path.exists():
         return "Not measured yet."
-    values = load("estimate.json")["values"]
+    told = [estimated(load("estimate.json")["values"], "two folds and one seed")]
+    if (RESULTS / "estimate_full.json").exists():
+        values = load("estimate_full.json")["values"]
+        shape = " x ".join(map(str, values["image_shape"][:2]))
+        told.append(estimated(values, f"{shape} pixels, with all defaults"))
+    return " ".join(told)
+
+
+def estimated(values: dict[str, Any], how: str) -> str:
     return (
-        f"`tune` on {values['images']:,} radiographs of FracAtlas, two folds and one seed, said "
+        f"`tune` on {values['images']:,} radiographs of FracAtlas, {how}, said "
         f"after {values['minutes_before_it_was_told']:.1f} minutes that it would take "
         f"{values['told_minutes']:.0f} more, and took {values['minutes_after']:.1f}."
     )
@@ -255,6 +263,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "study_headline": study_headline.table,
     "study_briefly": study_headline.primary,
     "growth": functools.partial(speed_tables.growth, RESULTS / "speed"),
+    "settings": functools.partial(speed_tables.settings, RESULTS / "speed"),
 }
 
 

@@ -166,6 +166,41 @@ def test_growth(load: Any, tmp_path: Path) -> None:
     assert {len(seconds) for seconds in found["seconds"].values()} == {1}  # beyond the limit
 
 
+def test_settings(
+    load: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    settings = load("speed.settings")
+    given: list[dict[str, Any]] = []
+
+    def in_here(script: str, *words: str, environment: dict[str, Any]) -> dict[str, Any]:
+        given.append(environment)
+        settings.main(list(words))
+        return dict(json.loads(capsys.readouterr().out.splitlines()[-1]))
+
+    monkeypatch.setattr(settings, "ask", in_here)
+    words = ["--quick", "--out", str(tmp_path), "--networks", "DCGAN", "--dtypes", "float32"]
+    settings.main(words)
+    found = values(tmp_path / "settings.json")
+    assert [each["TF_ENABLE_ONEDNN_OPTS"] for each in given] == [None, "1"]
+    assert set(found["ratios"]) == {"DCGAN, float32, oneDNN"}
+    assert positive(found["ratios"])
+    assert found["largest_difference_of_losses"] == {"DCGAN": {"float32": 0.0}}
+    with pytest.raises(SystemExit, match=r"R3GAN: the losses in float32 differ by 0\.5"):
+        settings.apart("R3GAN", {"float32": [[1.0, 2.0], [1.0, 2.5]]})
+
+
+def test_a_child_gets_its_variables(
+    load: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    script = tmp_path / "child.py"
+    script.write_text("import json, os\nprint('words')\nprint(json.dumps(dict(os.environ)))\n")
+    monkeypatch.setenv("ONE", "1")
+    monkeypatch.setenv("TWO", "2")
+    found = load("speed._children").ask(str(script), environment={"ONE": None, "THREE": "3"})
+    assert "ONE" not in found
+    assert (found["TWO"], found["THREE"]) == ("2", "3")
+
+
 def test_gpu_step_needs_a_gpu(load: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     step = load("speed.gpu_step")
     monkeypatch.setattr(step, "gpu", lambda: None)
@@ -233,7 +268,7 @@ def test_what_cannot_run_is_told(
 
 def test_every_benchmark_has_a_line_in_the_table(load: Any) -> None:
     lines = {line.file for line in load("speed_tables").LINES}
-    assert lines | {"growth", "classifier_accuracy"} == set(load("bench").BENCHMARKS)
+    assert lines | {"growth", "settings", "classifier_accuracy"} == set(load("bench").BENCHMARKS)
 
 
 def keep(folder: Path, name: str, told: dict[str, Any]) -> None:
@@ -278,6 +313,24 @@ def test_tables_tell_what_was_measured(load: Any, tmp_path: Path) -> None:
     elsewhere = tables.speed(tmp_path, picture).partition("The same on another machine, ")[2]
     assert elsewhere.startswith("2 cores of Abacus")
     assert elsewhere.count("times as") == elsewhere.count("1.50 [1.40, 1.61] times as long") == 1
+    assert tables.settings(tmp_path).startswith("Not measured")
+    keep(
+        tmp_path,
+        "settings",
+        {
+            "seconds_of_a_step": {"R3GAN": {"float32": [3.0, 4.0], "float32, oneDNN": [2.0, 2.0]}},
+            "ratios": {"R3GAN, float32, oneDNN": ratios["two_tape"]},
+            "image_shape": [64, 64, 1],
+            "batch_size": 32,
+            "rounds": 2,
+            "instructions": [],
+        },
+    )
+    told = tables.settings(tmp_path)
+    assert "| `R3GAN` | `float32` | 1 | 3.50 |" in told
+    assert "`float32`, `TF_ENABLE_ONEDNN_OPTS=1` | 1.50 [1.40, 1.61] | 2.00 |" in told
+    assert "64 x 64 x 1, batch 32" in told
+    assert "instructions: not told." in told
     grown = tables.growth(tmp_path)
     assert "| `find_duplicates` | 1.0 s | 2.0 s | 1.00 |" in grown
     assert "| `evaluate_samples`, features | 3.0 s | left out |  |" in grown

@@ -7,15 +7,25 @@ import os
 import resource
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 
-def ask(script: str, *words: str) -> dict[str, Any]:
-    """Run a script in a new process and return the JSON of its last line."""
+def ask(
+    script: str, *words: str, environment: Mapping[str, str | None] | None = None
+) -> dict[str, Any]:
+    """Run a script in a new process and return the JSON of its last line.
+
+    Args:
+        script: Its file.
+        *words: Given to it.
+        environment: Variables to change; `None` for one that is to be unset.
+    """
     command = [sys.executable, str(Path(script).resolve()), *words]
-    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    variables = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **(environment or {})}
+    given = {name: value for name, value in variables.items() if value is not None}
+    done = subprocess.run(command, capture_output=True, text=True, env=given, check=False)
     if done.returncode:
         raise RuntimeError(f"{Path(script).name} failed:\n{done.stderr[-3000:]}")
     return dict(json.loads(done.stdout.splitlines()[-1]))

@@ -1,0 +1,136 @@
+"""Training steps by what can be set without a change of code: precision, and TensorFlow's oneDNN.
+
+    python benchmarks/speed/settings.py [--networks DCGAN R3GAN] [--dtypes float32] [--rounds 5]
+
+oneDNN brings TensorFlow faster convolutions. TensorFlow turns it on by itself only on processors
+with certain instructions; `TF_ENABLE_ONEDNN_OPTS=1`, set before Python starts, turns it on
+elsewhere. Each measurement is a process of its own, in turns: as TensorFlow comes, and with that
+variable, in each precision. Checks that losses at equal weights agree. Writes `settings.json`; a
+ratio says how many times as fast as `float32`, as TensorFlow comes, a setting is.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from records import instructions
+from speed import _options
+from speed._children import answer, ask
+from speed._pairs import paired, take_turns
+
+NETWORKS = ("DCGAN", "R3GAN")
+DTYPES = ("float32", "mixed_bfloat16")
+ONEDNN = {"": None, ", oneDNN": "1"}  # what is added to the name: the variable
+TOLERANCE = {"float32": 1e-3, "mixed_bfloat16": 1e-1}
+QUICK = {"steps": 1, "batch_size": 4, "size": 16, "arguments": "tiny"}
+TINY: dict[str, Any] = {
+    "DCGAN": {"width": 0.0625},
+    "R3GAN": {"width": 0.125},
+}
+
+
+def measure(args: Any) -> None:
+    """Answer with the seconds of a step, and with the first losses: the process of one turn."""
+    import synthray as sr
+    from speed._pairs import timed
+
+    threads = _options.use_threads(args.threads)
+    (network,), (dtype,) = args.networks, args.dtypes
+    shape = (args.size, args.size, 1)
+    images = sr.make_phantoms(args.steps * args.batch_size, image_shape=shape, seed=args.seed)
+    options = TINY[network] if args.arguments == "tiny" else {}
+    gan = getattr(sr, network)(shape, seed=args.seed, dtype=dtype, **options)
+    gan.compile()
+    first = images.images[: args.batch_size]
+    before = gan.fit(first, batch_size=args.batch_size, verbose=0).history
+    seconds = timed(lambda: gan.fit(images.images, batch_size=args.batch_size, verbose=0))()
+    answer(
+        {
+            "seconds": seconds / args.steps,
+            "d_loss": before["d_loss"][0],
+            "g_loss": before["g_loss"][0],
+            "threads": threads,
+        }
+    )
+
+
+def one(network: str, dtype: str, onednn: str | None, args: Any, losses: dict[str, Any]) -> float:
+    """Return the seconds of a step in a new process; keep its first losses."""
+    words = ["--child", "--networks", network, "--dtypes", dtype, "--arguments", args.arguments]
+    for name in ("steps", "batch_size", "size", "seed", "threads"):
+        if getattr(args, name) is not None:
+            words += [f"--{name.replace('_', '-')}", str(getattr(args, name))]
+    found = ask(__file__, *words, environment={"TF_ENABLE_ONEDNN_OPTS": onednn})
+    losses.setdefault(dtype, []).append([found["d_loss"], found["g_loss"]])
+    return float(found["seconds"])
+
+
+def apart(network: str, losses: dict[str, Any]) -> dict[str, float]:
+    """Return how far apart the first losses of each precision are from those in float32.
+
+    Raises:
+        SystemExit: If that is more than rounding.
+    """
+    (truth, *_) = losses["float32"]
+    found = {d: float(np.abs(np.array(each) - truth).max()) for d, each in losses.items()}
+    for dtype, difference in found.items():
+        if not difference < TOLERANCE[dtype]:
+            raise SystemExit(f"{network}: the losses in {dtype} differ by {difference}.")
+    return found
+
+
+def main(arguments: list[str] | None = None) -> None:
+    options = _options.parser(__doc__)
+    options.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
+    options.add_argument("--dtypes", nargs="+", choices=DTYPES, default=list(DTYPES))
+    options.add_argument("--threads", type=int, help="of TensorFlow; default: all cores")
+    options.add_argument("--steps", type=int, default=2, help="a round")
+    options.add_argument("--batch-size", type=int, default=32)
+    options.add_argument("--size", type=int, default=64, help="height and width")
+    options.add_argument("--arguments", choices=("default", "tiny"), default="default")
+    options.add_argument("--child", action="store_true", help="measure one setting, in here")
+    args = _options.parsed(options, arguments, QUICK)
+    _options.need_tensorflow()
+    if args.child:
+        measure(args)
+        return
+    dtypes = list(dict.fromkeys(["float32", *args.dtypes]))  # what the others are compared with
+    ratios, seconds, agreement = {}, {}, {}
+    for network in args.networks:
+        losses: dict[str, Any] = {}
+        work = {
+            f"{dtype}{name}": lambda d=dtype, v=value, n=network, kept=losses: one(
+                n, d, v, args, kept
+            )
+            for dtype in dtypes
+            for name, value in ONEDNN.items()
+        }
+        seconds[network] = take_turns(work, args.rounds)
+        agreement[network] = apart(network, losses)
+        print(f"{network}: losses agree: {agreement[network]}", flush=True)
+        plain = seconds[network]["float32"]
+        ratios |= {
+            f"{network}, {name}": paired(plain, each)
+            for name, each in seconds[network].items()
+            if name != "float32"
+        }
+    values = {
+        "ratios": ratios,
+        "seconds_of_a_step": seconds,
+        "steps_a_round": args.steps,
+        "largest_difference_of_losses": agreement,
+        "batch_size": args.batch_size,
+        "image_shape": [args.size, args.size, 1],
+        "instructions": instructions(),
+    }
+    _options.keep(args, "settings", "settings", values)
+
+
+if __name__ == "__main__":
+    _options.run(main)
