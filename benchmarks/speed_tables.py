@@ -76,6 +76,7 @@ COMPILED = "torch, autocast and `torch.compile`"
 R3GAN = "convolutions and matrix products in a step of `R3GAN`"
 STUDY = "comparison of 6 arms x 5 seeds"
 NO_XLA = "comparison_fits_no_xla"
+SETTINGS = ("settings_dcgan", "settings_r3gan")
 AUGMENT = "`augment` in front of a `tf.data` pipeline"
 FIT = "fit of the slides' classifier"
 LINES = [
@@ -184,7 +185,7 @@ def notes(raw: dict[str, dict[str, Any]]) -> str:
     machines = dict.fromkeys(
         machine(each)
         for name, each in sorted(raw.items())
-        if "gpu" not in name and name != "settings"  # which tells its own
+        if "gpu" not in name and name not in SETTINGS  # which tell their own
     )
     if machines:
         lines.append(f"- Measured on {'; '.join(machines)}.")
@@ -245,25 +246,26 @@ def growth(folder: Path = RESULTS) -> str:
 
 def settings(folder: Path = RESULTS) -> str:
     """Return the table of precisions, with and without oneDNN."""
-    raw = load(folder)
-    if "settings" not in raw:
+    found = {name: raw for name, raw in sorted(load(folder).items()) if name in SETTINGS}
+    if not found:
         return "Not measured: `python benchmarks/speed/settings.py`."
-    v = raw["settings"]["values"]
     rows = ["| step of | setting | times as fast | seconds |", "|---|---|---|---|"]
-    for network, settings in v["seconds_of_a_step"].items():
-        for name, seconds in settings.items():
+    notes = {}
+    for raw in found.values():
+        v = raw["values"]
+        for name, seconds in v["seconds_of_a_step"].items():
             dtype, _, onednn = name.partition(", ")
             setting = f"`{dtype}`" + (", `TF_ENABLE_ONEDNN_OPTS=1`" if onednn else "")
-            ratio = v["ratios"].get(f"{network}, {name}")
-            told = "1" if ratio is None else as_text(ratio)
-            rows.append(f"| `{network}` | {setting} | {told} | {statistics.median(seconds):.2f} |")
-    note = (
-        f"Default models, {' x '.join(map(str, v['image_shape']))}, batch {v['batch_size']}, each "
-        f"turn in a process of its own, {v['rounds']} rounds. Measured on "
-        f"{machine(raw['settings'])}; "
-        f"its wide instructions: {', '.join(v['instructions']) or 'not told'}."
-    )
-    return "\n".join([*rows, "", note])
+            told = as_text(v["ratios"][name]) if name in v["ratios"] else "1"
+            middle = statistics.median(seconds)
+            rows.append(f"| `{v['network']}` | {setting} | {told} | {middle:.2f} |")
+        note = (
+            f"Default models, {' x '.join(map(str, v['image_shape']))}, batch {v['batch_size']}, "
+            f"each turn in a process of its own, {v['rounds']} rounds. Measured on {machine(raw)}; "
+            f"its wide instructions: {', '.join(v['instructions']) or 'not told'}."
+        )
+        notes[note] = None
+    return "\n".join([*rows, "", *notes])
 
 
 def plot(folder: Path = RESULTS, picture: Path = PICTURE) -> bool:

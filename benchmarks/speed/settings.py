@@ -101,7 +101,6 @@ def main(arguments: list[str] | None = None) -> None:
         measure(args)
         return
     dtypes = list(dict.fromkeys(["float32", *args.dtypes]))  # what the others are compared with
-    ratios, seconds, agreement = {}, {}, {}
     for network in args.networks:
         losses: dict[str, Any] = {}
         work = {
@@ -111,25 +110,24 @@ def main(arguments: list[str] | None = None) -> None:
             for dtype in dtypes
             for name, value in ONEDNN.items()
         }
-        seconds[network] = take_turns(work, args.rounds)
-        agreement[network] = apart(network, losses)
-        print(f"{network}: losses agree: {agreement[network]}", flush=True)
-        plain = seconds[network]["float32"]
-        ratios |= {
-            f"{network}, {name}": paired(plain, each)
-            for name, each in seconds[network].items()
-            if name != "float32"
+        seconds = take_turns(work, args.rounds)
+        agreement = apart(network, losses)
+        print(f"{network}: losses agree: {agreement}", flush=True)
+        values = {
+            "network": network,
+            "ratios": {
+                name: paired(seconds["float32"], each)
+                for name, each in seconds.items()
+                if name != "float32"
+            },
+            "seconds_of_a_step": seconds,
+            "steps_a_round": args.steps,
+            "largest_difference_of_losses": agreement,
+            "batch_size": args.batch_size,
+            "image_shape": [args.size, args.size, 1],
+            "instructions": instructions(),
         }
-    values = {
-        "ratios": ratios,
-        "seconds_of_a_step": seconds,
-        "steps_a_round": args.steps,
-        "largest_difference_of_losses": agreement,
-        "batch_size": args.batch_size,
-        "image_shape": [args.size, args.size, 1],
-        "instructions": instructions(),
-    }
-    _options.keep(args, "settings", "settings", values)
+        _options.keep(args, "settings", f"settings_{network.lower()}", values)
 
 
 if __name__ == "__main__":
