@@ -1,14 +1,14 @@
 """Does the way of the README cost what it says first? On real images, shortened or not.
 
-    python benchmarks/estimate.py --data PATH [--images 800] [--epochs 40] [--full]
+    python benchmarks/estimate.py --data PATH [--images 800] [--epochs 40] [--full [--size 32]]
 
 PATH is FracAtlas at 64x64, `.npz`. Runs `SyntheticAugmenter(epochs=...).tune(train)` on part of a
 training fold, with two folds and one seed, and notes what was printed before and how long it took.
 Let nothing else run meanwhile. Writes `benchmarks/results/estimate.json`.
 
-`--full` shortens nothing but the images, to 32x32: generators train as long as by
-default, with five folds and two seeds, and the last of the four lines trains what was found. Writes
-`estimate_full.json`.
+`--full` shortens nothing but the images, whose sides it makes smaller: generators train as long as
+by default, with five folds and two seeds, and the last of the four lines trains what was found.
+Writes `estimate_full.json`.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--images", type=int, default=800)
     parser.add_argument("--epochs", type=int, default=40, help="of the generators")
-    parser.add_argument("--full", action="store_true", help="the four lines as they are, 32x32")
+    parser.add_argument("--full", action="store_true", help="the four lines as they are")
+    parser.add_argument("--size", type=int, default=32, help="height and width, with --full")
     args = parser.parse_args()
     train, _ = next(load("fracatlas", args.data).folds(5, seed=0))
     share = args.images / len(train)
@@ -62,7 +63,7 @@ def main() -> None:
     shortened: dict[str, Any] = {"folds": 2, "seeds": (0,)}
     epochs: Any = args.epochs
     if args.full:
-        train, shortened, epochs = train.resize(32, 32), {}, "auto"
+        train, shortened, epochs = train.resize(args.size, args.size), {}, "auto"
     with tempfile.TemporaryDirectory() as workdir:
         augmenter = sr.SyntheticAugmenter(epochs=epochs)
         began = time.perf_counter()

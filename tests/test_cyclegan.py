@@ -402,6 +402,7 @@ def test_class_names_say_the_direction() -> None:
         model.translate(discs(2), batch_size=0)
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_mixed_precision_trains(policy: str) -> None:
     model = small(dtype=policy, residual_blocks=0)

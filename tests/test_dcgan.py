@@ -215,6 +215,7 @@ def test_config_round_trip() -> None:
     assert back.generator.get_layer("up1").compute_dtype == "bfloat16"
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_mixed_precision_trains(policy: str) -> None:
     gan = small(dtype=policy)

@@ -27,6 +27,17 @@ def runs_tensorflow_on_cpu() -> bool:
     return not tf.config.list_physical_devices("GPU")
 
 
+def cannot_convolve_to_one_map(inputs: Any) -> bool:
+    """Whether a convolution of these to one map has no gradient: torch's, in half precision.
+
+    Torch's own convolution on a CPU raises *grad_weight must be contiguous* there. It takes its
+    place for float16, and for bfloat16 on processors that have no instructions for it.
+    """
+    if keras.backend.backend() != "torch" or inputs.device.type != "cpu":
+        return False
+    return keras.backend.standardize_dtype(inputs.dtype) in ("float16", "bfloat16")
+
+
 def steps_at_once() -> int:
     """Return how many steps of a small network one call into the backend should take.
 

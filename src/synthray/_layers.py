@@ -10,7 +10,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from synthray._backend import runs_tensorflow_on_cpu
+from synthray._backend import cannot_convolve_to_one_map, runs_tensorflow_on_cpu
 from synthray._devices import replica_count, rows_of_replica
 
 
@@ -21,7 +21,8 @@ class Conv2D(layers.Conv2D):
     Where steps are as long as the kernel, windows do not overlap: the convolution is a product of
     rearranged images. Where it makes one map, with steps of one, TensorFlow's convolution on a CPU
     computes mostly padding: there, one product gives what each tap adds to the map, and the shares
-    are shifted and added.
+    are shifted and added. Where torch has no gradient of a convolution to one map, it makes a
+    second one, of zeros.
     """
 
     def call(self, inputs: Any) -> Any:
@@ -38,6 +39,14 @@ class Conv2D(layers.Conv2D):
         if self.use_bias:
             outputs = outputs + self.bias
         return outputs if self.activation is None else self.activation(outputs)
+
+    def convolution_op(self, inputs: Any, kernel: Any) -> Any:
+        """Convolve with a kernel, without bias and activation."""
+        if self.filters == 1 and cannot_convolve_to_one_map(inputs):
+            two = ops.concatenate([kernel, ops.zeros_like(kernel)], axis=-1)
+            both = super().convolution_op(inputs, two)
+            return both[..., :1] if self.data_format == "channels_last" else both[:, :1]
+        return super().convolution_op(inputs, kernel)
 
     def _product(self, inputs: Any) -> Any:
         x, shape = _product_of_windows(inputs, self.kernel)

@@ -8,9 +8,11 @@ from typing import Any
 import keras
 from keras import layers, ops
 
+from synthray._layers import Conv2D
+
 
 @keras.saving.register_keras_serializable(package="synthray")
-class EqualizedConv2D(layers.Conv2D):
+class EqualizedConv2D(Conv2D):
     """A convolution whose stored weights have deviation 1, scaled where they are used.
 
     He's constant `1 / sqrt(fan_in)` is applied at each call instead of once at the start (section

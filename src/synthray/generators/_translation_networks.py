@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
+from synthray._layers import Conv2D
 from synthray._seeds import spawn_seeds
 
 _NEGATIVE_SLOPE = 0.2
@@ -136,7 +137,7 @@ def residual_translator(
         x = layers.UpSampling2D(dtype=policy, name=f"up{i}_repeat")(x)
         x = activate(convolve(x, width * 2 ** (2 - i), 3, f"up{i}"), f"up{i}")
     x = ReflectionPadding(1, dtype=policy, name="change_padding")(x)
-    change = layers.Conv2D(
+    change = Conv2D(
         image_shape[-1],
         3,
         kernel_initializer="zeros",
@@ -173,7 +174,7 @@ def patch_discriminator(
         if i:
             x = InstanceNormalization(dtype=policy, name=f"patch{i + 1}_norm")(x)
         x = layers.LeakyReLU(_NEGATIVE_SLOPE, dtype=policy, name=f"patch{i + 1}_relu")(x)
-    patches = layers.Conv2D(
+    patches = Conv2D(
         1,
         3,
         padding="same",
