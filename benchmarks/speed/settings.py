@@ -5,8 +5,9 @@
 oneDNN brings TensorFlow faster convolutions. TensorFlow turns it on by itself only on processors
 with certain instructions; `TF_ENABLE_ONEDNN_OPTS=1`, set before Python starts, turns it on
 elsewhere. Each measurement is a process of its own, in turns: as TensorFlow comes, and with that
-variable, in each precision. Checks that losses at equal weights agree. Writes `settings.json`; a
-ratio says how many times as fast as `float32`, as TensorFlow comes, a setting is.
+variable, in each precision. Checks that losses at equal weights agree. Writes
+`settings_<network>.json`; a ratio says how many times as fast as `float32`, as TensorFlow comes, a
+setting is.
 """
 
 from __future__ import annotations
