@@ -32,22 +32,23 @@ def record(script: str, values: Mapping[str, Any]) -> dict[str, Any]:
 
 def processor() -> str:
     """Return the name of the processor, where the system tells it."""
-    known = Path("/proc/cpuinfo")
-    if known.exists():
-        for line in known.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    return _of_processor("model name") or platform.processor() or platform.machine()
 
 
 def instructions() -> list[str]:
     """Return which wide instructions the processor has, where the system tells it."""
+    words = _of_processor("flags").split()
+    return sorted(word for word in words if word.startswith(("avx", "amx")))
+
+
+def _of_processor(key: str) -> str:
+    """Return what Linux tells of the first processor; nothing on another system."""
     known = Path("/proc/cpuinfo")
     if known.exists():
         for line in known.read_text(encoding="utf-8").splitlines():
-            if line.startswith("flags"):
-                return sorted(word for word in line.split() if word.startswith(("avx", "amx")))
-    return []
+            if line.startswith(key):
+                return line.partition(":")[2].strip()
+    return ""
 
 
 def gpu() -> str | None:

@@ -12,6 +12,7 @@ setting is.
 
 from __future__ import annotations
 
+import functools
 import sys
 from pathlib import Path
 from typing import Any
@@ -20,16 +21,17 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import synthray as sr
 from records import instructions
 from speed import _options
 from speed._children import answer, ask
-from speed._pairs import paired, take_turns
+from speed._pairs import paired, take_turns, timed
 
 NETWORKS = ("DCGAN", "R3GAN")
 DTYPES = ("float32", "mixed_bfloat16")
 ONEDNN = {"": None, ", oneDNN": "1"}  # what is added to the name: the variable
 TOLERANCE = {"float32": 1e-3, "mixed_bfloat16": 1e-1}
-QUICK = {"steps": 1, "batch_size": 4, "size": 16, "arguments": "tiny"}
+QUICK = {"steps": 1, "batch_size": 4, "size": 16}
 TINY: dict[str, Any] = {
     "DCGAN": {"width": 0.0625},
     "R3GAN": {"width": 0.125},
@@ -38,14 +40,11 @@ TINY: dict[str, Any] = {
 
 def measure(args: Any) -> None:
     """Answer with the seconds of a step, and with the first losses: the process of one turn."""
-    import synthray as sr
-    from speed._pairs import timed
-
-    threads = _options.use_threads(args.threads)
+    _options.use_threads(args.threads)
     (network,), (dtype,) = args.networks, args.dtypes
     shape = (args.size, args.size, 1)
     images = sr.make_phantoms(args.steps * args.batch_size, image_shape=shape, seed=args.seed)
-    options = TINY[network] if args.arguments == "tiny" else {}
+    options = TINY[network] if args.quick else {}
     gan = getattr(sr, network)(shape, seed=args.seed, dtype=dtype, **options)
     gan.compile()
     first = images.images[: args.batch_size]
@@ -56,14 +55,14 @@ def measure(args: Any) -> None:
             "seconds": seconds / args.steps,
             "d_loss": before["d_loss"][0],
             "g_loss": before["g_loss"][0],
-            "threads": threads,
         }
     )
 
 
 def one(network: str, dtype: str, onednn: str | None, args: Any, losses: dict[str, Any]) -> float:
     """Return the seconds of a step in a new process; keep its first losses."""
-    words = ["--child", "--networks", network, "--dtypes", dtype, "--arguments", args.arguments]
+    words = ["--child", "--networks", network, "--dtypes", dtype]
+    words += ["--quick"] * args.quick
     for name in ("steps", "batch_size", "size", "seed", "threads"):
         if getattr(args, name) is not None:
             words += [f"--{name.replace('_', '-')}", str(getattr(args, name))]
@@ -94,7 +93,6 @@ def main(arguments: list[str] | None = None) -> None:
     options.add_argument("--steps", type=int, default=2, help="a round")
     options.add_argument("--batch-size", type=int, default=32)
     options.add_argument("--size", type=int, default=64, help="height and width")
-    options.add_argument("--arguments", choices=("default", "tiny"), default="default")
     options.add_argument("--child", action="store_true", help="measure one setting, in here")
     args = _options.parsed(options, arguments, QUICK)
     _options.need_tensorflow()
@@ -105,9 +103,7 @@ def main(arguments: list[str] | None = None) -> None:
     for network in args.networks:
         losses: dict[str, Any] = {}
         work = {
-            f"{dtype}{name}": lambda d=dtype, v=value, n=network, kept=losses: one(
-                n, d, v, args, kept
-            )
+            f"{dtype}{name}": functools.partial(one, network, dtype, value, args, losses)
             for dtype in dtypes
             for name, value in ONEDNN.items()
         }
