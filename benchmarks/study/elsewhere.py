@@ -23,7 +23,7 @@ import synthray as sr
 from generators import SETS, load, one_thread
 from records import record, write
 from study.cells import RUNS, options, whole
-from study.generate import RESULTS, keep, made, one_a_class
+from study.generate import RESULTS, Effort, keep, made, one_a_class
 
 MINUTES = 24.0  # of one core, for all classes together
 POOL = 12_000  # images a class
@@ -90,7 +90,7 @@ def main(arguments: list[str] | None = None) -> None:
     print(f"1 pool to make, about {args.minutes:.0f} minutes of one core.", flush=True)
     data = whole(args.set, args.data)
     train = others(data, args.set, args.other, args.other_data)
-    pool, clocks = one_a_class(KIND, train, args.pool, args.minutes, 0, dtype=args.dtype)
+    pool, clocks = one_a_class(KIND, train, args.pool, Effort(args.minutes), 0, dtype=args.dtype)
     values = {
         "set": args.set,
         "other": args.other,

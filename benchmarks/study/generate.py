@@ -7,9 +7,10 @@ minutes of processor time each (PLAN.md), and draws. Pools are kept in `runs/stu
 `benchmarks/results/study/generators/` has what was trained and how near the images are to those
 that judge. What is there is not done again; says first what the rest will cost.
 
-`--generator R3GAN-base` trains the larger preset, for images seen and not for minutes: on a GPU,
-where Keras may be on JAX without TensorFlow. With `--no-report` it draws alone, and a later call,
-on any machine that has the pools and the raw results, judges them.
+`--generator R3GAN-base` trains the larger preset, for images seen (`--seen`) and not for minutes,
+and `--epochs` trains the others for so many: on a GPU, where Keras may be on JAX without
+TensorFlow. With `--no-report` it draws alone, and a later call, on any machine that has the pools
+and the raw results, judges them.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import os
 import sys
 import time
 from collections import defaultdict
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,10 +62,29 @@ def repeated(data: sr.ImageDataset) -> sr.ImageDataset:
     return data.select(np.concatenate([np.resize(part, most) for part in parts]))
 
 
-def fit(make: Any, data: sr.ImageDataset, batch_size: int, minutes: float) -> tuple[Any, Clock]:
-    """Train one model for some minutes of processor time."""
-    epochs = epochs_for(make, data, batch_size, 60 * minutes)
-    model, clock = make(), Clock(60 * minutes)
+@dataclass(frozen=True)
+class Effort:
+    """For how long the generators of a cell are trained.
+
+    Attributes:
+        minutes: Of processor time, for all classes together.
+        epochs: In place of minutes, where it is given.
+        seen: Images a class, by the larger preset.
+    """
+
+    minutes: float
+    epochs: int | None = None
+    seen: int = SEEN
+
+
+def fit(make: Any, data: sr.ImageDataset, batch_size: int, effort: Effort) -> tuple[Any, Clock]:
+    """Train one model."""
+    seconds = 60 * effort.minutes
+    model, clock = make(), Clock(seconds)
+    if effort.epochs is None:
+        epochs = epochs_for(make, data, batch_size, seconds)
+    else:
+        epochs, clock = effort.epochs, Clock(now=time.perf_counter)
     model.fit(data, batch_size=batch_size, epochs=epochs, verbose=0, callbacks=[clock])
     return model, clock
 
@@ -72,7 +93,7 @@ def one_a_class(
     kind: str,
     train: sr.ImageDataset,
     n: int,
-    minutes: float,
+    effort: Effort,
     seed: int,
     *,
     dtype: str,
@@ -82,6 +103,7 @@ def one_a_class(
     pool, clocks = [], []
     height, width, _ = train.image_shape
     by_class = padded(train, MULTIPLE.get(kind, 1)).by_class()
+    each = replace(effort, minutes=effort.minutes / len(by_class))
     for label, part in enumerate(by_class.values()):
 
         def make(part: sr.ImageDataset = part, label: int = label) -> Any:
@@ -89,14 +111,14 @@ def one_a_class(
             gan.compile()
             return gan
 
-        gan, clock = fit(make, part, BATCH_SIZE[kind], minutes / len(by_class))
+        gan, clock = fit(make, part, BATCH_SIZE[kind], each)
         pool.append(gan.sample(n, seed=seed + label)[:, :height, :width])
         clocks.append(clock)
     return pool, clocks
 
 
 def larger(
-    train: sr.ImageDataset, n: int, minutes: float, seed: int, *, dtype: str
+    train: sr.ImageDataset, n: int, effort: Effort, seed: int, *, dtype: str
 ) -> tuple[Any, list[Clock]]:
     """Return the same of R3GAN's larger preset, for as many images whatever the time."""
     pool, clocks = [], []
@@ -105,7 +127,7 @@ def larger(
         gan = sr.R3GAN.from_preset("base", part.image_shape, seed=seed + label, dtype=dtype)
         gan.compile()
         # An epoch passes several times over the few images: each ends in a look at the weights.
-        repeated = part.select(np.resize(np.arange(len(part)), SEEN // SPELLS))
+        repeated = part.select(np.resize(np.arange(len(part)), effort.seen // SPELLS))
         clock = Clock(now=time.perf_counter)
         gan.fit(repeated, batch_size=batch_size, epochs=SPELLS, verbose=2, callbacks=[clock])
         pool.append(gan.sample(n, seed=seed + label, batch_size=256))
@@ -114,7 +136,7 @@ def larger(
 
 
 def conditional(
-    train: sr.ImageDataset, n: int, minutes: float, seed: int, *, dtype: str
+    train: sr.ImageDataset, n: int, effort: Effort, seed: int, *, dtype: str
 ) -> tuple[Any, list[Clock]]:
     """Return the same of one R3GAN for all classes."""
     data = repeated(train)
@@ -124,13 +146,13 @@ def conditional(
         gan.compile()
         return gan
 
-    gan, clock = fit(make, data, BATCH_SIZE["R3GAN"], minutes)
+    gan, clock = fit(make, data, BATCH_SIZE["R3GAN"], effort)
     pool = [gan.sample(n, labels=k, seed=seed + k) for k in range(data.num_classes)]
     return pool, [clock]
 
 
 def cyclegan(
-    train: sr.ImageDataset, n: int, minutes: float, seed: int, *, dtype: str
+    train: sr.ImageDataset, n: int, effort: Effort, seed: int, *, dtype: str
 ) -> tuple[Any, list[Clock]]:
     """Return training images of each other class, translated, each once."""
     data = padded(train, MULTIPLE["CycleGAN"])
@@ -141,7 +163,7 @@ def cyclegan(
         gan.compile()
         return gan
 
-    gan, clock = fit(make, data, BATCH_SIZE["CycleGAN"], minutes)
+    gan, clock = fit(make, data, BATCH_SIZE["CycleGAN"], effort)
     pool = [
         gan.translate(data.images[data.labels != label][:n], to=name)[:, :height, :width]
         for label, name in enumerate(data.class_names)
@@ -150,7 +172,7 @@ def cyclegan(
 
 
 def truth(
-    train: sr.ImageDataset, n: int, minutes: float, seed: int, *, dtype: str
+    train: sr.ImageDataset, n: int, effort: Effort, seed: int, *, dtype: str
 ) -> tuple[Any, list[Clock]]:
     """Return new phantoms, drawn as the real ones were: what a perfect generator would draw."""
     new = sr.make_phantoms(3 * n, image_shape=train.image_shape, seed=NEW_PHANTOMS + seed)
@@ -172,6 +194,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser = options(__doc__)
     parser.add_argument("--generator", choices=tuple(GENERATORS), default="R3GAN")
     parser.add_argument("--minutes", type=float, help="where not as planned")
+    parser.add_argument("--epochs", type=int, help="in place of minutes")
+    parser.add_argument("--seen", type=int, default=SEEN, help="images a class, for the preset")
     parser.add_argument(
         "--dtype", default="mixed_bfloat16", help="float32 where the processor is faster with it"
     )
@@ -188,9 +212,12 @@ def main(arguments: list[str] | None = None) -> None:
     left = [
         cell for cell in wanted if not pool_path(args.set, *cell[::-1], args.generator).exists()
     ]
-    cost = sum(minutes_of(args, size) for _, size in left)
-    where = "a GPU" if args.generator == "R3GAN-base" else "one core"
-    print(f"{len(left)} pools to make, about {cost:.0f} minutes of {where}.", flush=True)
+    cost = f"about {sum(minutes_of(args, size) for _, size in left):.0f} minutes of one core"
+    if args.generator == "R3GAN-base":
+        cost = cost.replace("one core", "a GPU")
+    elif args.epochs is not None:
+        cost = f"{args.epochs} epochs each"
+    print(f"{len(left)} pools to make, {cost}.", flush=True)
     data = whole(args.set, args.data)
     for fold, size in wanted:
         cut = split(data, fold, size)
@@ -206,8 +233,9 @@ def raw_result(args: argparse.Namespace, fold: int, size: int | None) -> Path:
 
 def draw(cut: Split, fold: int, size: int | None, args: argparse.Namespace) -> None:
     """Train the generators of a cell and keep what they draw."""
-    n, minutes = args.pool or POOL[size], minutes_of(args, size)
-    pool, clocks = GENERATORS[args.generator](cut.train, n, minutes, fold, dtype=args.dtype)
+    effort = Effort(minutes_of(args, size), args.epochs, args.seen)
+    n = args.pool or POOL[size]
+    pool, clocks = GENERATORS[args.generator](cut.train, n, effort, fold, dtype=args.dtype)
     values = {
         "set": args.set,
         "fold": fold,
@@ -272,6 +300,8 @@ def judge(cut: Split, fold: int, size: int | None, args: argparse.Namespace) -> 
 def minutes_of(args: argparse.Namespace, size: int | None) -> float:
     """Return the minutes of one pool's training."""
     planned = OTHERS.get(args.generator, MINUTES[size])
+    if args.generator == "R3GAN-base":
+        planned *= args.seen / SEEN
     return args.minutes or planned
 
 
