@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 from synthray import _fingerprint as fingerprint
-from synthray._fingerprint import augmentation_digest, digest, model_digest
+from synthray._fingerprint import augmentation_digest, compiled_digest, digest, model_digest
+from synthray.classifiers.fracture_classifier import FractureClassifier
 from synthray.comparison.augmentation import classic_augmentation
 from toys import bars
 
@@ -194,3 +195,40 @@ def test_what_cannot_be_compared_is_said() -> None:
     loop.append(loop)
     with pytest.raises(TypeError, match=r"list is nested too deeply"):
         digest(loop)
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Mask(keras.layers.Layer):
+    """A layer whose seed is more than the beginning of its draws."""
+
+    def __init__(self, seed: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.seed = seed
+
+    def call(self, inputs: Any) -> Any:
+        return inputs * float(self.seed)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "seed": self.seed}
+
+
+def test_seeds_of_known_layers_make_values_alone() -> None:
+    def plan(model: Any) -> str:
+        return compiled_digest(model, seeds=False)
+
+    def compiled(model: keras.Model) -> keras.Model:
+        model.compile("adam", "binary_crossentropy")
+        return model
+
+    def slides(**options: Any) -> keras.Model:
+        return compiled(FractureClassifier(image_shape=(32, 32, 1), **options))
+
+    def own(seed: int, dropout: float, *more: Any) -> keras.Model:
+        layers = [keras.Input((4,)), keras.layers.Dropout(dropout, seed=seed), *more]
+        return compiled(keras.Sequential([*layers, keras.layers.Dense(1, "sigmoid")]))
+
+    assert plan(slides(seed=0)) == plan(slides(seed=1))
+    assert compiled_digest(slides(seed=0)) != compiled_digest(slides(seed=1))
+    assert plan(slides(seed=0)) != plan(slides(seed=0, dropout=(0.4, 0.5)))
+    assert plan(own(0, 0.3)) == plan(own(1, 0.3)) != plan(own(1, 0.4))
+    assert plan(own(0, 0.3, Mask(1))) != plan(own(0, 0.3, Mask(2)))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
+
+_FORWARD: weakref.WeakKeyDictionary[Any, Callable[..., Any]] = weakref.WeakKeyDictionary()
 
 
 def resolve_jit_compile(requested: bool | str) -> bool | str:
@@ -49,18 +53,54 @@ def steps_at_once() -> int:
 def make_training_variables(model: Any, labels: NDArray[Any], outputs: int) -> None:
     """Make the variables of optimizer and metrics that the first step would make.
 
-    TensorFlow traces the step twice if the first one makes variables; the other backends make them
-    before.
+    TensorFlow traces the step twice if the first one makes variables; a program of several models
+    on JAX needs to know them. Torch has no use for them.
 
     Args:
         model: A compiled model whose training step is that of Keras.
         labels: One label, as its loss takes them, shape `(1,)` or `(1, k)`.
         outputs: How many probabilities it returns for an image.
     """
-    if keras.backend.backend() == "tensorflow":
+    if keras.backend.backend() != "torch":
         model.optimizer.build(model.trainable_variables)
         model.compute_metrics(None, labels, np.full((1, outputs), 1 / outputs, np.float32))
         model.reset_metrics()
+
+
+def output_shape(model: Any, shape: tuple[int, ...]) -> tuple[int | None, ...]:
+    """Return the shape of what a model makes of one input of this shape; build it if need be.
+
+    JAX compiles every operation that is called on its own, once for each shape: there a model that
+    is built is asked without being computed.
+    """
+    if keras.backend.backend() == "jax" and model.built:
+        blank = keras.KerasTensor((1, *shape), "float32")
+        return tuple(model(blank, training=False).shape)
+    return tuple(model(np.zeros((1, *shape), np.float32), training=False).shape)
+
+
+def forward(model: Any) -> Callable[[NDArray[np.float32]], Any]:
+    """Return a function from a batch to what a model makes of it, while its values stay.
+
+    Compiled on JAX, once for each model and size of batch; elsewhere called, for a graph that is
+    traced anew for each model costs more than it saves.
+    """
+    if keras.backend.backend() != "jax":
+        return lambda batch: model(batch, training=False)
+    if model not in _FORWARD:
+        _FORWARD[model] = _compiled_forward(weakref.proxy(model))
+    compiled, values = _FORWARD[model], [v.value for v in model.variables]
+    return lambda batch: compiled(values, batch)
+
+
+def _compiled_forward(model: Any) -> Callable[..., Any]:
+    import jax
+
+    def call(values: list[Any], batch: Any) -> Any:
+        with keras.StatelessScope(state_mapping=zip(model.variables, values, strict=True)):
+            return model(batch, training=False)
+
+    return jax.jit(call)
 
 
 def is_tf_dataset(value: Any) -> bool:

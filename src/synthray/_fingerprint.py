@@ -71,8 +71,12 @@ def model_digest(model: Any, make: Any) -> str:
     return digest([plan, weights, make])
 
 
-def compiled_digest(model: Any) -> str:
+def compiled_digest(model: Any, *, seeds: bool = True) -> str:
     """Return the digest of all of a compiled model but its values.
+
+    Args:
+        model: The model.
+        seeds: Whether seeds of Keras' layers and ours count: those make values alone.
 
     Raises:
         NotImplementedError: If it is of a class that cannot be saved.
@@ -81,10 +85,14 @@ def compiled_digest(model: Any) -> str:
     optimizer = keras.saving.serialize_keras_object(model.optimizer)
     compiled = model.get_compile_config() or {}
     shapes = [(tuple(v.shape), str(v.dtype)) for v in model.variables]
+    config = model.get_config()
+    if not seeds:
+        own = {"module": type(model).__module__, "registered_name": None, "config": config}
+        config = _without_known_seeds(own)
     return digest(
         [
             type(model),
-            _anonymous([model.get_config(), optimizer, compiled]),
+            _anonymous([config, optimizer, compiled]),
             shapes,
             (model.loss, model.steps_per_execution, model.jit_compile, model.run_eagerly),
         ]
@@ -192,3 +200,17 @@ def _seedless(config: Any) -> Any:
     if isinstance(config, Mapping):
         return {k: _seedless(v) for k, v in config.items() if k != "seed"}
     return [_seedless(v) for v in config] if isinstance(config, list | tuple) else config
+
+
+def _without_known_seeds(config: Any) -> Any:
+    """Return a configuration without the seeds of classes that draw nothing but values by them."""
+    if isinstance(config, list | tuple):
+        return [_without_known_seeds(each) for each in config]
+    if not isinstance(config, Mapping):
+        return config
+    found = {name: _without_known_seeds(value) for name, value in config.items()}
+    inner = found.get("config")
+    places = [str(found.get(name) or "") for name in ("module", "registered_name")]
+    if isinstance(inner, dict) and any(p.startswith(("keras.", "synthray")) for p in places):
+        found["config"] = {name: value for name, value in inner.items() if name != "seed"}
+    return found

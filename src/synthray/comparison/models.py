@@ -15,7 +15,12 @@ from keras import ops
 from numpy.typing import NDArray
 
 from synthray._adam import adam
-from synthray._backend import make_training_variables, resolve_jit_compile
+from synthray._backend import (
+    forward,
+    make_training_variables,
+    output_shape,
+    resolve_jit_compile,
+)
 from synthray._fingerprint import compiled_digest
 from synthray.classifiers.fracture_classifier import FractureClassifier, wants_one_hot
 from synthray.datasets.image_dataset import ImageDataset
@@ -73,6 +78,11 @@ class ClassifierFactory:
         make = getattr(self.make, "func", self.make)  # of a functools.partial
         return str(getattr(make, "__qualname__", type(make).__name__))
 
+    @property
+    def alike(self) -> bool:
+        """Whether two of these classifiers differ in their values alone, as far as can be told."""
+        return _plan(self(0)) is not None
+
     def __call__(self, seed: int) -> Any:
         """Make a classifier, ready to fit.
 
@@ -128,8 +138,7 @@ class ClassifierFactory:
         return kept
 
     def _outputs(self, model: Any) -> int:
-        blank = np.zeros((1, *self._image_shape), np.float32)
-        shape = tuple(model(blank, training=False).shape)  # builds a model that is not built
+        shape = output_shape(model, self._image_shape)
         k = self._num_classes
         if shape == (1, k) or (shape == (1, 1) and k == 2):
             return int(shape[1])
@@ -152,7 +161,7 @@ def _plan(model: Any) -> str | None:
     if not known or type(model).train_step is not keras.Model.train_step:
         return None
     try:
-        return compiled_digest(model)
+        return compiled_digest(model, seeds=False)
     except (TypeError, NotImplementedError):  # a loss or layer that cannot be told from another
         return None
 
@@ -174,11 +183,11 @@ def predict(model: Any, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         ValueError: If the outputs are no probabilities.
     """
     parts = []
+    judged = forward(model)
     with _no_gradients():
-        # Called, not model.predict: a graph traced anew for each model costs more than it saves.
         for start in range(0, len(images), _PREDICTED_AT_ONCE):
             batch = images[start : start + _PREDICTED_AT_ONCE].astype(np.float32)
-            parts.append(ops.convert_to_numpy(model(batch, training=False)))
+            parts.append(ops.convert_to_numpy(judged(batch)))
     p = np.concatenate(parts).astype(np.float32)
     if p.shape[1] == 1:
         p = np.concatenate([1.0 - p, p], axis=1)
