@@ -141,6 +141,39 @@ class BatchAugmentation:
 
         return apply
 
+    def in_program(self, example: Images) -> Callable[[Any, Any, Any], Any]:
+        """Return the same as a function of arrays, for a program of JAX: of a Keras layer only.
+
+        Args:
+            example: Images as they will come, one or more.
+
+        Returns:
+            A function of the seeds of the layer's generators, as `generator_seeds` gives them, the
+            number of a step, and images.
+        """
+        compiled, states = self._ready(example), self._states(0)
+        full = (self._batch_size, *example.shape[1:])
+
+        def apply(seeds: Any, step: Any, images: Any) -> Any:
+            n = len(images)
+            images = ops.pad(images, [[0, full[0] - n], *[[0, 0]] * (len(full) - 1)])
+            now = [
+                value
+                if own is None
+                else ops.cast(ops.stack([seed, ops.cast(step, seed.dtype)]), value.dtype)
+                for (value, own), seed in zip(states, seeds, strict=True)
+            ]
+            changed = compiled(now, images)
+            _check_shape(tuple(changed.shape), full)
+            return ops.cast(changed, "float32")[:n]
+
+        return apply
+
+    def generator_seeds(self, seed: int, example: Images) -> NDArray[np.uint32]:
+        """Return the seeds that the layer's variables take as generators, shape `(n,)`."""
+        self._ready(example)
+        return np.asarray([own or 0 for _, own in self._states(seed)], np.uint32)
+
     def _call_layer(self, images: Images, seed: int, step: int) -> Any:
         compiled, n = self._ready(images), len(images)
         if n < self._batch_size:

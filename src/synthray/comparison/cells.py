@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, Self
 
 from numpy.typing import NDArray
 
@@ -83,7 +83,7 @@ class Cell:
 
     def compute(self, arms: list[Arm], *, shown: list[Any], verbose: Any) -> CellResult:
         """Draw what these arms need, train and judge them; keep each fit as it ends."""
-        recipe, store = self.recipe, self.recipe.store
+        recipe = self.recipe
         bench, drawn = self.prepared(arms, shown=shown, verbose=verbose)
         runs = []
         for arm in arms:
@@ -95,15 +95,20 @@ class Cell:
                 callbacks=[*shown, *given],
                 verbose=2 if verbose == 2 else 0,
             )
-            if store is not None:
-                key = self._keys[arm.name]
-                store.save_run(store.runs(arm.name, self.fold, self.seed, key), key, run)
-            _log.info(
-                "arm %s, fold %d, seed %d: %s in %.1f s",
-                *(arm.name, self.fold, self.seed, run.scores, run.seconds),
-            )
+            self.keep(run)
             runs.append(run)
-        return CellResult(tuple(runs), None if drawn is None else describe(drawn), _shown(drawn))
+        return CellResult.of(runs, drawn)
+
+    def keep(self, run: ArmRun) -> None:
+        """Put a fit that has ended into the store."""
+        store = self.recipe.store
+        if store is not None:
+            key = self._keys[run.arm]
+            store.save_run(store.runs(run.arm, self.fold, self.seed, key), key, run)
+        _log.info(
+            "arm %s, fold %d, seed %d: %s in %.1f s",
+            *(run.arm, self.fold, self.seed, run.scores, run.seconds),
+        )
 
     def prepared(
         self, arms: list[Arm], *, shown: list[Any], verbose: Any
@@ -130,7 +135,7 @@ class Cell:
             drawn = self.recipe.augmenter
         elif self.recipe.store is not None and self.recipe.augmenter is not None:
             drawn = self.recipe.store.load_drawn(self.recipe.store.drawn(self._drawn_key))
-        return CellResult((), None if drawn is None else describe(drawn), _shown(drawn))
+        return CellResult.of((), drawn)
 
     def bench(self, arms: list[Arm], drawn: ImageDataset | None) -> Bench:
         """Return what fits arms, given the drawn images."""
@@ -245,6 +250,11 @@ class CellResult:
     runs: tuple[ArmRun, ...]
     synthetic: Mapping[str, Any] | None
     examples: Mapping[str, NDArray[Any]]
+
+    @classmethod
+    def of(cls, runs: Iterable[ArmRun], drawn: ImageDataset | None) -> Self:
+        """Return fits with what is told of the drawn images."""
+        return cls(tuple(runs), None if drawn is None else describe(drawn), _shown(drawn))
 
 
 def describe(data: ImageDataset | None) -> dict[str, Any] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import astuple, dataclass
 from typing import Any
 
@@ -124,9 +124,20 @@ def estimate(jobs: list[Job], timings: Timings | None = None) -> Estimate:
     return Estimate(steps + cost * generators, cost, seconds, parts)
 
 
-def measured(jobs: list[Job]) -> Timings:
-    """Time a few steps of a classifier and, where there is one, of a generator."""
-    start, step = _time_classifier(jobs[0][0])
+def measured(
+    jobs: list[Job], time_classifier: Callable[[], tuple[float, float]] | None = None
+) -> Timings:
+    """Time a few steps of a classifier and, where there is one, of a generator.
+
+    Args:
+        jobs: What is to be done.
+        time_classifier: Returns the seconds of a fit's start and of a step; by default those of a
+            fit alone.
+    """
+    if time_classifier is None:
+        start, step = _time_classifier(jobs[0][0])
+    else:
+        start, step = time_classifier()
     drawing = [job for job in jobs if _generator_steps(job)]
     return Timings(start, step, *(_time_generator(drawing[0][0]) if drawing else ()))
 

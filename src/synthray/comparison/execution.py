@@ -1,4 +1,4 @@
-"""Computes cells here, in processes of one thread each, or side by side through any executor."""
+"""Computes cells here, stacked, in processes of one thread, or side by side through an executor."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ import multiprocessing
 import tempfile
 from collections.abc import Callable, Generator
 from concurrent.futures import Executor, Future
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import keras
 
-from synthray.comparison import cost, processes
+from synthray.comparison import cost, processes, stacking
 from synthray.comparison._waiting import finished
 from synthray.comparison.cells import Cell, CellResult, Job, compute_elsewhere
 from synthray.comparison.training import StepProgress
 
-Execution = Executor | Literal["auto"] | None
+Execution = Executor | Literal["auto", "stacked"] | None
 Found = Generator[tuple[Cell, CellResult], None, None]
 
 _log = logging.getLogger("synthray")
@@ -28,6 +29,9 @@ def compute(
 ) -> Found:
     """Say what it will cost, then yield what each cell found, in any order."""
     if not jobs:
+        return
+    if executor == "stacked" or (executor == "auto" and stacking.pays(jobs)):
+        yield from _stacked(jobs, say=say, verbose=verbose)
         return
     choosing = executor == "auto" and verbose != 2  # lines an epoch are written here alone
     parts = processes.split(jobs) if choosing else []
@@ -62,14 +66,20 @@ def check_executor(executor: Any) -> None:
 
     Raises:
         TypeError: If it is none.
-        ValueError: If its processes would be forked from one that has started a backend.
+        ValueError: If its processes would be forked from one that has started a backend; if there
+            is none to stack fits on.
     """
-    if executor is None or (isinstance(executor, str) and executor == "auto"):
+    if executor is None or (isinstance(executor, str) and executor in ("auto", "stacked")):
+        if executor == "stacked" and keras.backend.backend() != "jax":
+            raise ValueError(
+                'executor="stacked" needs KERAS_BACKEND=jax, and the backend is '
+                f'{keras.backend.backend()}. "auto" does what is fast there.'
+            )
         return
     if not isinstance(executor, Executor):
         raise TypeError(
-            f'executor must be "auto", None or a concurrent.futures.Executor, got {executor!r}. '
-            "For dask: Client(...).get_executor()."
+            'executor must be "auto", "stacked", None or a concurrent.futures.Executor, got '
+            f"{executor!r}. For dask: Client(...).get_executor()."
         )
     # Threads of the backend do not survive a fork: its first operation would wait for ever.
     context = getattr(executor, "_mp_context", None)
@@ -96,6 +106,38 @@ def _here(jobs: list[Job], progress: StepProgress | None, verbose: Any) -> Found
     shown = [] if progress is None else [progress]
     for cell, arms in jobs:
         yield cell, cell.compute(arms, shown=shown, verbose=verbose)
+
+
+def _stacked(jobs: list[Job], *, say: Callable[[str], None], verbose: Any) -> Found:
+    """Yield what each fit found; train one after the other what cannot be trained together."""
+    recipe = jobs[0][0].recipe
+    reason = stacking.why_not(recipe, verbose)
+    alone = {
+        cell: arms if reason is not None else stacking.in_turn(recipe, arms) for cell, arms in jobs
+    }
+    together = [(cell, [arm for arm in arms if arm not in alone[cell]]) for cell, arms in jobs]
+    together = [(cell, arms) for cell, arms in together if arms]
+    if reason is None and any(alone.values()):
+        reason = "an augmentation that is a function may be any Python"
+    rest = [(cell, arms) for cell, arms in alone.items() if arms]
+    if rest:
+        fits = sum(len(arms) for _, arms in rest)
+        say(f"Training {fits} fits one after the other: {reason}.")
+    stacks = stacking.Stacking()
+    timings = None
+    if cost.worth_timing(jobs):
+        timings = cost.measured(jobs, partial(stacks.timed, together) if together else None)
+    work = cost.estimate(jobs, timings)
+    _tell(work.text(), say)
+    progress = progress_bar(work, verbose)
+    shown = [] if progress is None else [progress]
+    yield from stacks.compute(together, tell=lambda n: _add(progress, n), shown=shown)
+    yield from _here(rest, progress, verbose)
+
+
+def _add(progress: StepProgress | None, steps: int) -> None:
+    if progress is not None:
+        progress.add(steps)
 
 
 def _through(executor: Executor, jobs: list[Job], progress: StepProgress | None) -> Found:

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Literal
 
 import numpy as np
@@ -85,6 +86,19 @@ class Bench:
         start = time.perf_counter()
         parts = self.data[arm.name]
         model, history = self.trained(arm, parts, seed, callbacks=callbacks, verbose=verbose)
+        return self.judged(model, history, arm, seed, fold, start=start)
+
+    def judged(
+        self,
+        model: Any,
+        history: Mapping[str, list[float]],
+        arm: Arm,
+        seed: int,
+        fold: int,
+        *,
+        start: float,
+    ) -> ArmRun:
+        """Judge a trained classifier; `start` is when its training began, by `perf_counter`."""
         probabilities = predict(model, self.test.images)
         probabilities.flags.writeable = False
         scores = score(probabilities, self.test.labels, positive_class=self.positive)
@@ -95,7 +109,7 @@ class Bench:
             scores=scores,
             history={name: tuple(values) for name, values in history.items()},
             probabilities=probabilities,
-            phase_steps=tuple(self.phase_steps(arm, parts)),
+            phase_steps=tuple(self.phase_steps(arm, self.data[arm.name])),
             steps_per_entry=self.epoch_steps,
             seconds=round(time.perf_counter() - start, 3),
         )
@@ -122,20 +136,10 @@ class Bench:
         """
         model = self.factory(seed)
         beginning = Beginning(model, arm)
-        judged = None
-        if self.validation is not None:
-            judged = self.batches(model, self.validation, _JUDGED_AT_ONCE)
-        planned = list(zip(arm, parts, self.phase_steps(arm, parts), strict=True))
+        judged = self.validation_batches(model)
         history: dict[str, list[float]] = {}
-        begun = passes = epochs = 0
-        for first, count in stretches(arm):
-            streams = []
-            for phase, data, n in planned[begun : begun + count]:
-                batches = self.batches(model, data, self.batch_size, phase, seed)
-                augment = self.augment if phase.augment else None
-                streams.append(PhaseStream(batches, n, passes, augment, seed))
-                passes = streams[-1].next_pass
-            begun += count
+        epochs = 0
+        for first, streams in self.stretches(model, arm, parts, seed):
             beginning.begin(model, first)
             found = fit_phases(
                 model,
@@ -149,10 +153,31 @@ class Bench:
             if first.apart:
                 take_statistics(model, self.train.images, seed)
             epochs += len(found["loss"])
-            for name, values in found.items():
-                known = not (first.labels == "teachers" and name in _OF_LABELS)
-                history.setdefault(name, []).extend(values if known else [math.nan] * len(values))
+            add_history(history, found, first)
         return model, history
+
+    def stretches(
+        self, model: Any, arm: Arm, parts: list[ImageDataset], seed: int
+    ) -> list[tuple[Phase, list[PhaseStream]]]:
+        """Return the stretches of an arm: the first phase of each, and the batches of all."""
+        planned = iter(list(zip(arm, parts, self.phase_steps(arm, parts), strict=True)))
+        found = []
+        passes = 0
+        for first, count in stretches(arm):
+            streams = []
+            for phase, data, n in islice(planned, count):
+                batches = self.batches(model, data, self.batch_size, phase, seed)
+                augment = self.augment if phase.augment else None
+                streams.append(PhaseStream(batches, n, passes, augment, seed))
+                passes = streams[-1].next_pass
+            found.append((first, streams))
+        return found
+
+    def validation_batches(self, model: Any) -> FloatBatches | None:
+        """Return the images that are judged after each epoch."""
+        if self.validation is None:
+            return None
+        return self.batches(model, self.validation, _JUDGED_AT_ONCE)
 
     def batches(
         self,
@@ -185,6 +210,15 @@ class Bench:
             own = np.where(data.synthetic, phase.weight, 1.0).astype(np.float32)
             weights = own if weights is None else weights * own
         return weights
+
+
+def add_history(
+    history: dict[str, list[float]], found: Mapping[str, list[float]], first: Phase
+) -> None:
+    """Add what a stretch found; what has no meaning for its labels is NaN."""
+    for name, values in found.items():
+        known = not (first.labels == "teachers" and name in _OF_LABELS)
+        history.setdefault(name, []).extend(values if known else [math.nan] * len(values))
 
 
 def image_weights(

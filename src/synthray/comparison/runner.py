@@ -113,9 +113,11 @@ def run_comparison(
             all that determines them is: images, arm, classifier, settings, versions.
         executor: `"auto"` trains 20,000 steps or more (one of a generator counts as 100) in several
             processes of one thread each, one a usable core: not with an accelerator, `callbacks`
-            or `verbose=2`. Another number of threads rounds otherwise. `None` trains in this
-            process alone. Through any `concurrent.futures.Executor`, folds and seeds are computed
-            side by side.
+            or `verbose=2`. Another number of threads rounds otherwise. On JAX with an accelerator
+            it trains 50,000 steps or more as `"stacked"` does: many fits as one program, each with
+            the numbers that it has alone, up to rounding. `None` trains in this process alone, one
+            fit after the other. Through any `concurrent.futures.Executor`, folds and seeds are
+            computed side by side.
         callbacks: Called with an arm's name and a seed, returns Keras callbacks for that fit.
         verbose: 0 for silence, 1 or `"auto"` for what the audit found, what the run will cost and
             one progress bar over all steps, 2 for a line an epoch. The logger `synthray` tells
