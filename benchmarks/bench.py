@@ -83,6 +83,7 @@ BENCHMARKS = {
     ),
     "importing": Benchmark("importing", 3),
     "settings": Benchmark("settings", 20),
+    "comparison_fits_gpu": Benchmark("comparison_fits", 3, backend="jax"),
     "gpu_step_jax": Benchmark("gpu_step", 5, backend="jax"),
     "gpu_step_torch": Benchmark("gpu_step", 5, backend="torch"),
 }

@@ -75,6 +75,7 @@ EXACT = "training step of the exact `DCGAN`"
 COMPILED = "torch, autocast and `torch.compile`"
 R3GAN = "convolutions and matrix products in a step of `R3GAN`"
 STUDY = "comparison of 6 arms x 5 seeds"
+PLAIN_FITS = "30 plain `fit` calls"
 NO_XLA = "comparison_fits_no_xla"
 SETTINGS = ("settings_dcgan", "settings_r3gan")
 AUGMENT = "`augment` in front of a `tf.data` pipeline"
@@ -92,8 +93,9 @@ LINES = [
         Line(4, f"{FIT}, 50 images", peer, "classifier_few", "ratios", k, FASTER, 1.0)
         for k, peer in {"plain": "plain `fit`", "plain_no_xla": "plain `fit`, no XLA"}.items()
     ],
-    Line(5, STUDY, "30 plain `fit` calls", "comparison_fits", "ratios", "plain", FASTER, 3.5),
-    Line(5, STUDY, "30 plain `fit` calls, no XLA", NO_XLA, "ratios", "plain_no_xla", FASTER, 3.5),
+    Line(5, STUDY, PLAIN_FITS, "comparison_fits", "ratios", "plain", FASTER, 3.5),
+    Line(5, STUDY, f"{PLAIN_FITS}, no XLA", NO_XLA, "ratios", "plain_no_xla", FASTER, 3.5),
+    Line(5, f"{STUDY}, GPU, JAX", PLAIN_FITS, "comparison_fits_gpu", "ratios", "plain", FASTER, 10),
     *loading("bone-fracture-160"),
     *loading("bone-fracture-originals"),
     Line(7, f"{AUGMENT}, a pass", "a cached array", "augmenting", "ratios", "pass", LONGER, 1.05),

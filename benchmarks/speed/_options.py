@@ -76,12 +76,13 @@ def need(*packages: str) -> None:
             raise MissingError(f"{name} is not installed ({extra})")
 
 
-def need_tensorflow() -> None:
-    """Raise `MissingError` where Keras runs on another backend."""
+def need_tensorflow(more: str = "") -> None:
+    """Raise `MissingError` where Keras runs on another backend; `more` says what else would do."""
     import keras
 
     if keras.backend.backend() != "tensorflow":
-        raise MissingError("this row is of TensorFlow; set KERAS_BACKEND=tensorflow")
+        rows = f"TensorFlow, {more}" if more else "TensorFlow"
+        raise MissingError(f"this row is of {rows}; set KERAS_BACKEND=tensorflow")
 
 
 def use_threads(count: int | None) -> int:

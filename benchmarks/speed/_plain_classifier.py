@@ -33,13 +33,15 @@ def plain_classifier(shape: tuple[int, int, int], *, jit_compile: Any = "auto") 
     return model
 
 
-def largest_difference(ours: Any, plain: keras.Model, images: np.ndarray) -> float:
+def largest_difference(
+    ours: Any, plain: keras.Model, images: np.ndarray, *, tolerance: float = 1e-5
+) -> float:
     """Return how far the probabilities of both are apart; both end with our weights.
 
     They are compared at other weights, for the statistics of new layers tell nothing.
 
     Raises:
-        SystemExit: If that is more than float32's rounding.
+        SystemExit: If that is more than `tolerance`, by default float32's rounding.
     """
     own, rng = ours.network.get_weights(), np.random.default_rng(0)
     changed = [w if w.ndim > 1 else w + rng.random(w.shape, dtype=np.float32) / 4 for w in own]
@@ -49,6 +51,6 @@ def largest_difference(ours: Any, plain: keras.Model, images: np.ndarray) -> flo
     apart = float(np.abs(ours.predict(images, verbose=0) - theirs).max())
     ours.network.set_weights(own)
     plain.set_weights(own)
-    if not apart < 1e-5:
+    if not apart < tolerance:
         raise SystemExit(f"The probabilities differ by up to {apart}.")
     return apart

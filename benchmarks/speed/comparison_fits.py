@@ -7,7 +7,9 @@ fit by the test images. The peer trains the same network in plain Keras, rebuilt
 the same batch size and as many steps, and judges nothing. All its fits are on plain training
 images: it is spared the augmentation, and its thirty fits are one and the same, so that only
 `--fits-of-peer` of them are timed, half before ours and half after, and counted for all. One round:
-it takes long. `--peer plain_no_xla` turns the peer's XLA off. Writes `comparison_fits.json`.
+it takes long. `--peer plain_no_xla` turns the peer's XLA off. Writes `comparison_fits.json`; with
+`KERAS_BACKEND=jax` and a GPU, where ours trains many fits as one program,
+`comparison_fits_gpu.json`.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import synthray as sr
+from records import gpu
 from speed import _options
 from speed._pairs import spread, timed
 from speed._plain_classifier import largest_difference, plain_classifier
@@ -54,7 +57,9 @@ def main(arguments: list[str] | None = None) -> None:
     options.add_argument("--fits-of-peer", type=int, default=6, help="timed; 2 or more")
     options.add_argument("--peer", choices=tuple(PEERS), default="plain")
     args = _options.parsed(options, arguments, QUICK)
-    _options.need_tensorflow()
+    card = gpu() if keras.backend.backend() == "jax" else None
+    if card is None:
+        _options.need_tensorflow("or of JAX with a GPU")
     train, test = phantoms(args.images, args.size, args.seed)
     drawn = drawn_like(train, args.seed + 1)
     jit_compile = PEERS[args.peer]
@@ -62,6 +67,7 @@ def main(arguments: list[str] | None = None) -> None:
         sr.FractureClassifier(image_shape=train.image_shape, seed=0),
         plain_classifier(train.image_shape, jit_compile=jit_compile),
         train.images[:64],
+        tolerance=1e-5 if card is None else 1e-3,  # a GPU multiplies with fewer digits
     )
     print(f"probabilities agree: {apart}")
     images = train.images.astype(np.float32)
@@ -111,6 +117,7 @@ def main(arguments: list[str] | None = None) -> None:
         "ratios": {args.peer: spread(count * each / ours for each in plain)},
         "seconds": {"ours": [ours], "plain_fits": plain},
         "plain_seconds_scaled_to_all": count * statistics.median(plain),
+        "gpu": card,
         "fits": count,
         "fits_of_the_peer_timed": len(plain),
         "arms": ARMS,
@@ -124,7 +131,7 @@ def main(arguments: list[str] | None = None) -> None:
             "plain": accuracies,
         },
     }
-    name = "comparison_fits" + args.peer.removeprefix("plain")
+    name = "comparison_fits" + args.peer.removeprefix("plain") + "_gpu" * (card is not None)
     _options.keep(args, "comparison_fits", name, values)
 
 
