@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import pytest
 
+from synthray.classifiers.fracture_classifier import FractureClassifier
 from synthray.comparison import cost, execution, stack_program, stacking
 from synthray.comparison.arms import Arm
 from synthray.comparison.phases import Phase
@@ -228,13 +229,13 @@ def test_a_distribution_is_for_one_classifier(
     data: ImageDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(keras.distribution, "distribution", object)
-    recipe = recipe_of(data)
+    recipe = cell_of(data).recipe
     assert stacking.why_not(recipe, 0) == "a distribution shares out the batches of one classifier"
     monkeypatch.setattr(keras.distribution, "distribution", lambda: None)
     assert stacking.why_not(recipe, 0) is None
 
 
-def recipe_of(data: ImageDataset) -> Any:
+def cell_of(data: ImageDataset) -> Any:
     seen: list[Any] = []
 
     def first(jobs: Any, *args: Any, **more: Any) -> Any:
@@ -244,8 +245,8 @@ def recipe_of(data: ImageDataset) -> Any:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(execution, "compute", first)
         with pytest.raises(KeyboardInterrupt):
-            stacked(data, executor=None)
-    return seen[0][0].recipe
+            alone(data)
+    return seen[0][0]
 
 
 @jax_alone
@@ -284,10 +285,37 @@ def test_runs_of_equal_sizes() -> None:
 
 def test_stacks_are_even() -> None:
     members: list[Any] = list(range(70))
-    sizes = [len(part) for part in stacking._even(members)]
+    sizes = [len(part) for part in stacking._even(members, 32)]
     assert sizes == [23, 23, 24]
-    assert [*chain(*stacking._even(members))] == members
-    assert stacking._even_size(70) == 24
+    assert [*chain(*stacking._even(members, 32))] == members
+    assert stacking._even_size(70, 32) == 24
+    assert [len(part) for part in stacking._even(members[:3], 1)] == [1, 1, 1]
+
+
+def convolving(seed: int) -> keras.Model:
+    layers = [keras.Input(SHAPE), keras.layers.Conv2D(2, 5, 4), keras.layers.Flatten()]
+    return keras.Sequential([*layers, keras.layers.Dense(1, "sigmoid")])
+
+
+def test_how_large_a_stack_may_be(data: ImageDataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    cell = cell_of(data)  # batches of six images of 1 KiB, as float32
+    model = small(0)
+    assert stacking.most_of(model, cell) == 32
+    monkeypatch.setattr(stacking, "_PIXELS", 6 * 1024 * 5)
+    assert stacking.most_of(model, cell) == 5
+    monkeypatch.setattr(stacking, "_WEIGHTS", 16 * model.count_params() * 3)
+    assert stacking.most_of(model, cell) == 3
+    monkeypatch.setattr(stacking, "_PIXELS", 1)
+    assert stacking.most_of(model, cell) == 1
+    monkeypatch.undo()
+    assert stacking.most_of(convolving(0), cell) == 1
+    assert stacking.most_of(FractureClassifier(image_shape=(32, 32, 1)), cell) == 32
+
+
+@jax_alone
+def test_networks_with_convolutions(data: ImageDataset) -> None:
+    arguments: dict[str, Any] = {"classifier": convolving, "arms": ["original"]}
+    assert_near(stacked(data, **arguments), alone(data, **arguments))
 
 
 @jax_alone

@@ -5,6 +5,7 @@ They have Keras' names, arguments and weights, so that files and summaries are t
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -12,6 +13,13 @@ from keras import layers, ops
 
 from synthray._backend import cannot_convolve_to_one_map, runs_tensorflow_on_cpu
 from synthray._devices import replica_count, rows_of_replica
+
+_CONVOLUTIONS = (
+    *(layers.Conv1D, layers.Conv2D, layers.Conv3D),
+    *(layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose),
+    *(layers.DepthwiseConv1D, layers.DepthwiseConv2D),
+    *(layers.SeparableConv1D, layers.SeparableConv2D),
+)
 
 
 @keras.saving.register_keras_serializable(package="synthray")
@@ -27,10 +35,9 @@ class Conv2D(layers.Conv2D):
 
     def call(self, inputs: Any) -> Any:
         """Convolve images `(n, h, w, c)`."""
-        plain = self.data_format == "channels_last" and self.groups == 1
-        if not plain or any(rate != 1 for rate in self.dilation_rate):
+        if not self._is_usual():
             return super().call(inputs)
-        if self.strides == self.kernel_size and self.padding == "valid":
+        if self.is_product():
             return self._product(inputs)
         elif self._makes_one_map() and runs_tensorflow_on_cpu():
             outputs = _sum_of_taps(inputs, self.kernel)
@@ -48,6 +55,15 @@ class Conv2D(layers.Conv2D):
             return both[..., :1] if self.data_format == "channels_last" else both[:, :1]
         return super().convolution_op(inputs, kernel)
 
+    def is_product(self) -> bool:
+        """Whether windows do not overlap, so that a matrix product does it."""
+        apart = self.strides == self.kernel_size and self.padding == "valid"
+        return apart and self._is_usual()
+
+    def _is_usual(self) -> bool:
+        plain = self.data_format == "channels_last" and self.groups == 1
+        return plain and all(rate == 1 for rate in self.dilation_rate)
+
     def _product(self, inputs: Any) -> Any:
         x, shape = _product_of_windows(inputs, self.kernel)
         # In front of the last reshape, where TensorFlow fuses them with the product.
@@ -61,6 +77,22 @@ class Conv2D(layers.Conv2D):
     def _makes_one_map(self) -> bool:
         odd = all(side % 2 for side in self.kernel_size)
         return self.filters == 1 and odd and self.padding == "same" and set(self.strides) == {1}
+
+
+def convolves(model: Any) -> bool:
+    """Whether some layer of a model convolves by more than a matrix product."""
+    return any(
+        isinstance(layer, _CONVOLUTIONS) and not (isinstance(layer, Conv2D) and layer.is_product())
+        for layer in all_layers(model)
+    )
+
+
+def all_layers(model: Any) -> Iterator[Any]:
+    """Yield the layers of a model, and those of the models within it."""
+    for layer in model.layers:
+        yield layer
+        if hasattr(layer, "layers"):
+            yield from all_layers(layer)
 
 
 def _product_of_windows(images: Any, kernel: Any) -> tuple[Any, tuple[int, ...]]:

@@ -134,6 +134,7 @@ class Stack:
             self._train(number)
             for member in self._members:
                 member.end(member.stretches[number][0])
+        self._on_device.clear()
         share = (time.perf_counter() - start) / len(self._members)
         for member in self._members:
             yield member, member.judged(share)

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
+from synthray._layers import convolves
 from synthray.comparison import cost
 from synthray.comparison import synthetic as drawn_images
 from synthray.comparison.arms import Arm
@@ -26,6 +27,10 @@ from synthray.comparison.stack_program import Program
 # comparison take half a minute to compile.
 WORTH_STACKS = 50_000
 _MODELS = 32  # of a stack, at the most
+_PIXELS = (
+    2**26
+)  # bytes of images that a step of a stack reads, as float32; layers make more of them
+_WEIGHTS = 2**30  # bytes of weights of a stack, with gradients and two moments of each
 _IMAGES = 2**31  # bytes of images that are in memory and on the device at a time, about
 _TIMED = 16  # steps
 
@@ -68,7 +73,6 @@ class Stacking:
     def __init__(self) -> None:
         self._programs: dict[int, Program] = {}
         self._pool = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="synthray-compile")
-        self._models: list[Any] = []  # kept, so that no other can have the number of one
 
     def compute(
         self, jobs: list[Job], *, tell: Callable[[int], None], shown: Sequence[Any] = ()
@@ -95,7 +99,11 @@ class Stacking:
             members += [Member(cell, bench, arm, drawn) for arm in arms]
         members.sort(key=lambda member: member.shape)
         alike = [list(group) for _, group in groupby(members, key=lambda member: member.shape)]
-        stacks = [self._stack(part, tell) for group in alike for part in _even(group)]
+        stacks = [
+            self._stack(part, tell)
+            for group in alike
+            for part in _even(group, most_of(group[0].model, jobs[0][0]))
+        ]
         for stack in stacks:
             stack.prepare()
         for stack in stacks:
@@ -112,7 +120,9 @@ class Stacking:
         arm = Arm("timing", Phase(augment=largest[0].augment))
         bench = cell.bench([arm], None)
         start = time.perf_counter()
-        members = [Member(cell, bench, arm, None) for _ in range(_even_size(counts[largest]))]
+        first = Member(cell, bench, arm, None)
+        count = _even_size(counts[largest], most_of(first.model, cell))
+        members = [first, *(Member(cell, bench, arm, None) for _ in range(count - 1))]
         stack = self._stack(members, None)
         ends = [start]
         for _ in range(3):  # the first compiles
@@ -127,8 +137,7 @@ class Stacking:
         if program is None:
             example = members[0].bench.train.images[:1].astype(np.float32)
             program = Program(model, members[0].bench.augment, example, self._pool)
-            self._programs[id(model)] = program
-            self._models.append(model)
+            self._programs[id(model)] = program  # it keeps the model, so that the number is its own
         return Stack(members, program, tell)
 
 
@@ -169,14 +178,26 @@ class _Planned(NamedTuple):
     share: float
 
 
-def _even_size(count: int) -> int:
+def most_of(model: Any, cell: Cell) -> int:
+    """Return how many such classifiers a stack should have.
+
+    One, where there are convolutions: as many kernels as models make groups of them, which are
+    slower on a GPU than one convolution after the other. They gain by the loop alone.
+    """
+    if convolves(model):
+        return 1
+    pixels = 4 * cell.recipe.batch_size * int(np.prod(cell.train.image_shape))
+    weights = 4 * 4 * max(1, model.count_params())
+    return max(1, min(_MODELS, _PIXELS // pixels, _WEIGHTS // weights))
+
+
+def _even_size(count: int, most: int) -> int:
     """Return how many of so many fits make the largest stack."""
-    return -(-count // -(-count // _MODELS))
+    return -(-count // -(-count // most))
 
 
-def _even(members: list[Member]) -> Iterator[list[Member]]:
+def _even(members: list[Member], most: int) -> Iterator[list[Member]]:
     """Yield stacks that differ by one member at the most."""
-    count = -(-len(members) // _MODELS)
-    ends = np.linspace(0, len(members), count + 1).astype(int)
+    ends = np.linspace(0, len(members), -(-len(members) // most) + 1).astype(int)
     for start, end in pairwise(ends):
         yield members[start:end]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import groupby
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from synthray._layers import all_layers
 from synthray.comparison.phases import Phase
 from synthray.generators._rate_decay import fixed_rate
 
@@ -85,7 +86,7 @@ def take_statistics(model: Any, images: NDArray[np.uint8], seed: int) -> None:
     The statistics of each layer follow from those of the layers before in the same batch, as in
     training (Izmailov et al. 2018, arXiv 1803.05407, section 3.2).
     """
-    norms = [layer for layer in _layers(model) if _is_batch_norm(layer)]
+    norms = [layer for layer in all_layers(model) if _is_batch_norm(layer)]
     if not norms:
         return
     order = np.random.default_rng(seed).permutation(len(images))
@@ -103,13 +104,6 @@ def take_statistics(model: Any, images: NDArray[np.uint8], seed: int) -> None:
 
 def _is_batch_norm(layer: Any) -> bool:
     return isinstance(layer, keras.layers.BatchNormalization)
-
-
-def _layers(model: Any) -> Iterator[Any]:
-    for layer in model.layers:
-        yield layer
-        if hasattr(layer, "layers"):
-            yield from _layers(layer)
 
 
 def _values(variables: Iterable[Any]) -> list[NDArray[Any]]:
