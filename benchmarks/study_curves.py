@@ -11,7 +11,17 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from study_tables import NOT_DONE, PRIMARY, RESULTS, ROOT, analysis, difference, interval, set_name
+from study_tables import (
+    CLASSIFIERS,
+    NOT_DONE,
+    PRIMARY,
+    RESULTS,
+    ROOT,
+    analysis,
+    difference,
+    interval,
+    set_name,
+)
 
 CURVES = RESULTS / "curves.json"
 PICTURE = ROOT / "docs" / "assets" / "study_curve.png"
@@ -42,6 +52,12 @@ def drawn(name: str, size: str, variant: str = "") -> tuple[str, dict[str, Any]]
     return None
 
 
+def title(name: str) -> str:
+    """Return the name of a set, and of the classifier where it is not the slides'."""
+    classifier, data = name.split("/")
+    return set_name(data) + (f", {CLASSIFIERS[classifier]}" if classifier != "deck" else "")
+
+
 def elsewhere(name: str) -> str:
     """Return what stands behind the name of a set whose generator has seen another one."""
     return OF_ANOTHER.get(name.split("/")[1], "-from-no-other")
@@ -57,12 +73,12 @@ def table() -> str:
     ]
     notes = {}
     for name, values in sorted(curves().items()):
-        title = set_name(name.split("/")[1])
-        notes[f"{len(values['folds'])} folds x {values['seeds']} seeds"] = None
+        plural = "s" if values["seeds"] > 1 else ""
+        notes[f"{len(values['folds'])} folds x {values['seeds']} seed{plural}"] = None
         for size, scores in values["intervals"].items():
             step = values["steps"].get(size)
             added = [drawn(name, size, variant) for variant in ("", SHARED, elsewhere(name))]
-            cells = [title, size, f"{statistics.mean(values['training_images'][size]):,.0f}"]
+            cells = [title(name), size, f"{statistics.mean(values['training_images'][size]):,.0f}"]
             cells += [interval(scores), "" if step is None else difference(step)]
             cells += ["" if a is None else f"{difference(a[1])} (`{a[0]}`)" for a in added]
             rows.append(f"| {' | '.join(cells)} |")
@@ -115,7 +131,7 @@ def plot(path: Path = PICTURE) -> None:
         axis.minorticks_off()
         axis.set_xlabel("real training images")
         axis.set_ylabel("AUC on test images")
-        axis.set_title(set_name(name.split("/")[1]), fontsize=10)
+        axis.set_title(title(name), fontsize=10)
         axis.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(0, -0.18))
         axis.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()
