@@ -195,6 +195,7 @@ def test_it_says_what_it_costs(
         ({"callbacks": slowing}, "Training 2 fits one after the other: callbacks follow"),
         ({"augmentation": darker}, "Training 1 fits one after the other: an augmentation that is"),
         ({"classifier": lambda: Own()}, "Training 2 fits one after the other: the classifiers may"),
+        ({"classifier": lambda: eager()}, "Training 2 fits one after the other: the classifier is"),
         ({"verbose": 2}, "Training 2 fits one after the other: verbose=2"),
     ],
 )
@@ -222,6 +223,12 @@ class Own(keras.Model):
 
     def call(self, images: Any) -> Any:
         return self.layer(keras.ops.mean(images, (1, 2)) / 255)
+
+
+def eager() -> keras.Model:
+    model = small(0)
+    model.compile("adam", "binary_crossentropy", metrics=["accuracy"], run_eagerly=True)
+    return model
 
 
 @jax_alone

@@ -82,15 +82,20 @@ def output_shape(model: Any, shape: tuple[int, ...]) -> tuple[int | None, ...]:
 def forward(model: Any) -> Callable[[NDArray[np.float32]], Any]:
     """Return a function from a batch to what a model makes of it, while its values stay.
 
-    Compiled on JAX, once for each model and size of batch; elsewhere called, for a graph that is
-    traced anew for each model costs more than it saves.
+    Compiled on JAX, once for each model and size of batch, as its training is; elsewhere called,
+    for a graph that is traced anew for each model costs more than it saves.
     """
-    if keras.backend.backend() != "jax":
+    if keras.backend.backend() != "jax" or not compiles(model):
         return lambda batch: model(batch, training=False)
     if model not in _FORWARD:
         _FORWARD[model] = _compiled_forward(weakref.proxy(model))
     compiled, values = _FORWARD[model], [v.value for v in model.variables]
     return lambda batch: compiled(values, batch)
+
+
+def compiles(model: Any) -> bool:
+    """Whether a model is to be compiled by JAX, rather than to run any Python at each call."""
+    return bool(model.jit_compile and not model.run_eagerly)
 
 
 def _compiled_forward(model: Any) -> Callable[..., Any]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from synthray._adam import adam
 from synthray._backend import (
+    compiles,
     forward,
     make_training_variables,
     output_shape,
@@ -80,8 +81,13 @@ class ClassifierFactory:
 
     @property
     def alike(self) -> bool:
-        """Whether two of these classifiers differ in their values alone, as far as can be told."""
+        """Whether two of these classifiers are known to differ in their values alone."""
         return _plan(self(0)) is not None
+
+    @property
+    def compiles(self) -> bool:
+        """Whether these classifiers may be compiled."""
+        return compiles(self(0))
 
     def __call__(self, seed: int) -> Any:
         """Make a classifier, ready to fit.

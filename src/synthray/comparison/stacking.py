@@ -55,6 +55,8 @@ def why_not(recipe: Recipe, verbose: Any) -> str | None:
         return "verbose=2 writes a line an epoch of one classifier"
     if keras.distribution.distribution() is not None:
         return "a distribution shares out the batches of one classifier"
+    if not recipe.factory.compiles:
+        return "the classifier is not to be compiled (run_eagerly=, jit_compile=)"
     if not recipe.factory.alike:
         return "the classifiers may differ in more than their weights"
     return None
