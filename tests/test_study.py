@@ -457,6 +457,13 @@ def test_all_of_it_at_a_tiny_size(
     study.generate.main([*words, "--minutes", "0.01", "--pool", "150"])
     pool = np.load(study.cells.pool_path("phantoms", None, 0, "R3GAN"), allow_pickle=False)
     assert pool["images"].shape == (300, 32, 32, 1)
+    by_epochs = ["--folds", "1", "--epochs", "2", "--pool", "20", "--no-report"]
+    study.generate.main([*words, *by_epochs])
+    raw = json.loads(
+        (tmp_path / "results" / "generators" / "phantoms_all_fold1_r3gan.json").read_text()
+    )
+    steps = [-(-count // 32) for count in raw["values"]["training_images"].values()]
+    assert raw["values"]["images_seen"] == [2 * 32 * count for count in steps]
     study.generate.main([*words, "--generator", "truth", "--pool", "20"])
     new = np.load(study.cells.pool_path("phantoms", None, 0, "truth"), allow_pickle=False)
     assert np.bincount(new["labels"]).tolist() == [20, 20]
@@ -464,6 +471,9 @@ def test_all_of_it_at_a_tiny_size(
     assert not seen & {image.tobytes() for image in new["images"]}
     with pytest.raises(SystemExit, match="of no other set is it known"):
         study.generate.main(["--set", "bone", "--generator", "truth"])
+    for wrong in (["--seen", "9"], ["--generator", "R3GAN-base", "--epochs", "2"]):
+        with pytest.raises(SystemExit, match=wrong[-2]):
+            study.generate.main(["--set", "phantoms", *wrong])
     table = study.tables.pools(tmp_path / "results" / "generators")
     assert "| phantoms, all, fractured | 0 | `R3GAN` |" in table
     assert study.tables.pools(tmp_path) == study.tables.NOT_DONE

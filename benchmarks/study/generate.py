@@ -195,7 +195,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--generator", choices=tuple(GENERATORS), default="R3GAN")
     parser.add_argument("--minutes", type=float, help="where not as planned")
     parser.add_argument("--epochs", type=int, help="in place of minutes")
-    parser.add_argument("--seen", type=int, default=SEEN, help="images a class, for the preset")
+    parser.add_argument("--seen", type=int, help="images a class, of R3GAN-base")
     parser.add_argument(
         "--dtype", default="mixed_bfloat16", help="float32 where the processor is faster with it"
     )
@@ -208,6 +208,10 @@ def main(arguments: list[str] | None = None) -> None:
     sizes = sizes_of(args.sizes)
     if args.generator == "truth" and args.set != "phantoms":
         raise SystemExit("--generator truth is for --set phantoms: of no other set is it known.")
+    if args.seen is not None and args.generator != "R3GAN-base":
+        raise SystemExit("--seen is for --generator R3GAN-base; others take --minutes or --epochs.")
+    if args.epochs is not None and args.generator in ("R3GAN-base", "truth"):
+        raise SystemExit(f"--generator {args.generator} is not trained by --epochs.")
     wanted = [(fold, size) for size in sizes for fold in args.folds]
     left = [
         cell for cell in wanted if not pool_path(args.set, *cell[::-1], args.generator).exists()
@@ -233,7 +237,7 @@ def raw_result(args: argparse.Namespace, fold: int, size: int | None) -> Path:
 
 def draw(cut: Split, fold: int, size: int | None, args: argparse.Namespace) -> None:
     """Train the generators of a cell and keep what they draw."""
-    effort = Effort(minutes_of(args, size), args.epochs, args.seen)
+    effort = Effort(minutes_of(args, size), args.epochs, args.seen or SEEN)
     n = args.pool or POOL[size]
     pool, clocks = GENERATORS[args.generator](cut.train, n, effort, fold, dtype=args.dtype)
     values = {
@@ -301,7 +305,7 @@ def minutes_of(args: argparse.Namespace, size: int | None) -> float:
     """Return the minutes of one pool's training."""
     planned = OTHERS.get(args.generator, MINUTES[size])
     if args.generator == "R3GAN-base":
-        planned *= args.seen / SEEN
+        planned *= (args.seen or SEEN) / SEEN
     return args.minutes or planned
 
 
