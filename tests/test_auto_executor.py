@@ -39,7 +39,7 @@ def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in processes._ONE_THREAD:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(loky, "cpu_count", lambda: 2)
-    monkeypatch.setattr(processes, "_has_accelerator", lambda: False)
+    monkeypatch.setattr(processes, "has_accelerator", lambda: False)
 
 
 @pytest.fixture
@@ -193,9 +193,9 @@ def test_where_this_process_trains(
     train, test = data.split(0.25, seed=0)
     auto(train, test=test, folds=None, seeds=(0,), **one)  # a single fit
     with caplog.at_level(logging.INFO, logger="synthray"):
-        monkeypatch.setattr(processes, "_has_accelerator", lambda: True)
+        monkeypatch.setattr(processes, "has_accelerator", lambda: True)
         auto(data, **one)
-        monkeypatch.setattr(processes, "_has_accelerator", lambda: False)
+        monkeypatch.setattr(processes, "has_accelerator", lambda: False)
         monkeypatch.setattr(multiprocessing, "current_process", Daemon)
         auto(data, **one)
     assert "Training in this process: it has an accelerator." in caplog.text

@@ -197,9 +197,8 @@ SHORT = (
     "real-warm-start",
 )
 """Arms of the larger classifier. Its five teachers would cost as much as all of these."""
-ANOTHER = ("mixed-0.25", "mixed-1", "warm-start", "real-warm-start", "soft", "synthetic-only")
-"""Arms with images of another generator in place of the planned one's, and a control, which is not
-trained again where it is there."""
+ANOTHER = ("mixed-0.25", "mixed-1", "warm-start", "soft", "synthetic-only")
+"""Arms with images of another generator in place of the planned one's."""
 REAL_ALONE = ("real-warm-start", "soft-real", *(arm.name for run in CLASSIC for arm in run.arms))
 """Arms that train on no drawn image, whatever the generator."""
 

@@ -31,6 +31,23 @@ def runs_tensorflow_on_cpu() -> bool:
     return not tf.config.list_physical_devices("GPU")
 
 
+def has_accelerator() -> bool:
+    """Whether the backend has more than a processor to compute on."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        return any(device.device_type != "CPU" for device in tf.config.list_physical_devices())
+    if backend == "jax":
+        import jax
+
+        return bool(jax.default_backend() != "cpu")
+    import torch
+
+    kinds = (torch.cuda, torch.backends.mps, getattr(torch, "xpu", None))
+    return any(kind is not None and kind.is_available() for kind in kinds)
+
+
 def cannot_convolve_to_one_map(inputs: Any) -> bool:
     """Whether a convolution of these to one map has no gradient: torch's, in half precision.
 

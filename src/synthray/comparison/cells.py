@@ -63,6 +63,12 @@ class Cell:
                 found[arm.name] = replace(run, scores=scores)
         return found
 
+    @property
+    def n_drawn(self) -> int:
+        """How many images will be drawn, or are there, as known before they are drawn."""
+        recipe = self.recipe
+        return drawn_images.planned(recipe.augmenter, self.train, recipe.n_synthetic)
+
     def planned_steps(self, arm: Arm) -> int:
         """Return the steps of an arm as known before images are drawn.
 
@@ -72,9 +78,8 @@ class Cell:
             ValueError: If the steps do not suffice for its phases.
         """
         recipe = self.recipe
-        n_drawn = drawn_images.planned(recipe.augmenter, self.train, recipe.n_synthetic)
         sizes = [
-            math.ceil(phase.planned_size(len(self.train), n_drawn) / recipe.batch_size)
+            math.ceil(phase.planned_size(len(self.train), self.n_drawn) / recipe.batch_size)
             for phase in arm
         ]
         total = recipe.epochs * math.ceil(len(self.train) / recipe.batch_size)

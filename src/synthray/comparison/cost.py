@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from synthray.augmenter.progress import describe
-from synthray.comparison import synthetic as drawn_images
 from synthray.comparison.arms import Arm
 from synthray.comparison.batches import PhaseStream
 from synthray.comparison.cells import Cell, Job
@@ -166,7 +165,7 @@ def _drawn(job: Job) -> int:
     cell, _ = job
     if not _generator_steps(job):
         return 0
-    return drawn_images.planned(cell.recipe.augmenter, cell.train, cell.recipe.n_synthetic)
+    return cell.n_drawn
 
 
 def _time_classifier(cell: Cell) -> tuple[float, float]:

@@ -15,6 +15,7 @@ import keras
 
 from synthray.comparison import cost, processes, stacking
 from synthray.comparison._waiting import finished
+from synthray.comparison.arms import Arm
 from synthray.comparison.cells import Cell, CellResult, Job, compute_elsewhere
 from synthray.comparison.training import StepProgress
 
@@ -112,14 +113,12 @@ def _stacked(jobs: list[Job], *, say: Callable[[str], None], verbose: Any) -> Fo
     """Yield what each fit found; train one after the other what cannot be trained together."""
     recipe = jobs[0][0].recipe
     reason = stacking.why_not(recipe, verbose)
-    alone = {
-        cell: arms if reason is not None else stacking.in_turn(recipe, arms) for cell, arms in jobs
-    }
-    together = [(cell, [arm for arm in arms if arm not in alone[cell]]) for cell, arms in jobs]
-    together = [(cell, arms) for cell, arms in together if arms]
-    if reason is None and any(alone.values()):
+    alone = list(recipe.arms)
+    if reason is None:
+        alone = stacking.in_turn(recipe, alone)
         reason = "an augmentation that is a function may be any Python"
-    rest = [(cell, arms) for cell, arms in alone.items() if arms]
+    together = _with_arms(jobs, lambda arm: arm not in alone)
+    rest = _with_arms(jobs, lambda arm: arm in alone)
     if rest:
         fits = sum(len(arms) for _, arms in rest)
         say(f"Training {fits} fits one after the other: {reason}.")
@@ -131,13 +130,15 @@ def _stacked(jobs: list[Job], *, say: Callable[[str], None], verbose: Any) -> Fo
     _tell(work.text(), say)
     progress = progress_bar(work, verbose)
     shown = [] if progress is None else [progress]
-    yield from stacks.compute(together, tell=lambda n: _add(progress, n), shown=shown)
+    tell = None if progress is None else progress.add
+    yield from stacks.compute(together, tell=tell, shown=shown)
     yield from _here(rest, progress, verbose)
 
 
-def _add(progress: StepProgress | None, steps: int) -> None:
-    if progress is not None:
-        progress.add(steps)
+def _with_arms(jobs: list[Job], chosen: Callable[[Arm], bool]) -> list[Job]:
+    """Return jobs with the arms that are chosen, those without one left out."""
+    parts = [(cell, list(filter(chosen, arms))) for cell, arms in jobs]
+    return [(cell, arms) for cell, arms in parts if arms]
 
 
 def _through(executor: Executor, jobs: list[Job], progress: StepProgress | None) -> Found:

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from synthray._adam import adam
 from synthray._backend import (
-    compiles,
     forward,
     make_training_variables,
     output_shape,
@@ -24,6 +23,7 @@ from synthray._backend import (
 )
 from synthray._fingerprint import compiled_digest
 from synthray.classifiers.fracture_classifier import FractureClassifier, wants_one_hot
+from synthray.comparison.stretches import assign, values_of
 from synthray.datasets.image_dataset import ImageDataset
 
 _OF_INTEGERS = "sparse_categorical_crossentropy"
@@ -81,13 +81,8 @@ class ClassifierFactory:
 
     @property
     def alike(self) -> bool:
-        """Whether two of these classifiers are known to differ in their values alone."""
-        return _plan(self(0)) is not None
-
-    @property
-    def compiles(self) -> bool:
-        """Whether these classifiers may be compiled."""
-        return compiles(self(0))
+        """Whether the one made last is known to differ from others in its values alone."""
+        return getattr(self._kept, "plan", None) is not None
 
     def __call__(self, seed: int) -> Any:
         """Make a classifier, ready to fit.
@@ -138,9 +133,7 @@ class ClassifierFactory:
                 labels = labels_for(fresh, np.zeros(1, np.int64), self._num_classes)
                 make_training_variables(fresh, labels, outputs)
             return fresh
-        for variable, value in zip(_state(kept), _state(fresh), strict=True):
-            # A copy: JAX gives the buffers of a trained model away.
-            variable.assign(np.array(value.numpy()))
+        assign(_state(kept), values_of(_state(fresh)))
         return kept
 
     def _outputs(self, model: Any) -> int:

@@ -26,6 +26,7 @@ import keras
 import loky
 from loky.backend import get_context
 
+from synthray._backend import has_accelerator
 from synthray.comparison import cost
 from synthray.comparison._waiting import finished
 from synthray.comparison.cells import CellResult, Job, compute_elsewhere
@@ -60,7 +61,7 @@ def useful(jobs: list[Job]) -> int:
     reason = None
     if multiprocessing.current_process().daemon:
         reason = "it is a daemon, which may start no others"
-    elif _has_accelerator():
+    elif has_accelerator():
         reason = "it has an accelerator"
     if reason is not None:
         _log.info("Training in this process: %s.", reason)
@@ -212,19 +213,3 @@ def _read(folder: Path) -> list[Job]:
         return _unpack(folder)
     except Exception as error:  # of any kind: what is sent may run any code when it is read
         raise UnpackError(f"{type(error).__name__}: {error}") from error
-
-
-def _has_accelerator() -> bool:
-    backend = keras.backend.backend()
-    if backend == "tensorflow":
-        import tensorflow as tf
-
-        return any(device.device_type != "CPU" for device in tf.config.list_physical_devices())
-    if backend == "jax":
-        import jax
-
-        return bool(jax.default_backend() != "cpu")
-    import torch
-
-    kinds = (torch.cuda, torch.backends.mps, getattr(torch, "xpu", None))
-    return any(kind is not None and kind.is_available() for kind in kinds)

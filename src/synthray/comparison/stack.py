@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -177,11 +178,15 @@ class Stack:
             numbers = [[stream.draw(start + k) for stream in own] for k in range(count)]
             size = own[0].batches.batch_size
             draws = self._filled(np.asarray(numbers, np.uint32), size)
-            seeds = [each.seed for each in own] if own[0].augment else None
+            seeds = self._seeds if own[0].augment else None
             state, logs = self._program.train(state, batches, seeds, draws, count)
             if self._tell is not None:
                 self._tell(count * len(own))
         return state, logs
+
+    @cached_property
+    def _seeds(self) -> NDArray[np.uint32]:
+        return self._program.seeds([member.cell.seed for member in self._members])
 
     def _judge(self, state: State) -> tuple[State, dict[str, Any]]:
         """Judge the validation images, where there are any."""

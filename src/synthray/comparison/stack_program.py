@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
-from functools import cached_property
+from itertools import chain
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from synthray.comparison.augmentation import BatchAugmentation
+from synthray.comparison.stretches import assign, values_of
 
 Values = list[NDArray[Any]]
 """The values of all variables of one classifier, in the order of `variables_of`."""
@@ -40,15 +41,12 @@ def variables_of(model: Any) -> State:
 
 def read(model: Any) -> Values:
     """Return the values of a model's variables."""
-    # Copies: JAX gives the buffers of a trained model away.
-    return [np.array(v.numpy()) for group in variables_of(model) for v in group]
+    return values_of(chain(*variables_of(model)))
 
 
 def write(model: Any, values: Values) -> None:
     """Give a model values."""
-    variables = [v for group in variables_of(model) for v in group]
-    for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)
+    assign(chain(*variables_of(model)), values)
 
 
 class Program:
@@ -76,9 +74,8 @@ class Program:
         self._model = model
         self._sizes = [len(group) for group in variables_of(model)]
         model.reset_metrics()
-        self._fresh_metrics = [np.array(v.numpy()) for v in model.metrics_variables]
-        self._plain = _Loop(_training(model, None), pool)
-        self._test = _Loop(_judging(model), pool)
+        self._fresh_metrics = values_of(model.metrics_variables)
+        self._loops: dict[Use, _Loop] = {}
         self._take = jax.jit(lambda images, rows: images[rows])
 
     def stacked(self, each: Sequence[Values]) -> State:
@@ -108,10 +105,9 @@ class Program:
         """Return rows of images on the device, of any shape of rows."""
         return self._take(images, rows)
 
-    @cached_property
-    def _augmented(self) -> _Loop:
-        augment = self._augment.in_program(self._example)
-        return _Loop(_training(self._model, augment), self._pool)
+    def seeds(self, of: Sequence[int]) -> NDArray[np.uint32]:
+        """Return the seeds of the augmentation's generators, by those of runs: `(models, n)`."""
+        return np.stack([self._augment.generator_seeds(each, self._example) for each in of])
 
     def prepare(self, use: Use, models: int, steps: int, batches: Sequence[Described]) -> None:
         """Begin to compile, in other threads.
@@ -131,17 +127,25 @@ class Program:
             [like(v.dtype, models, *v.shape) for v in group] for group in variables_of(self._model)
         )
         given = tuple(like(dtype, steps, models, *shape) for shape, dtype in batches)
-        seeds = 0 if use != "augmented" else len(self._seeds(0))
+        seeds = self.seeds([0]).shape[1] if use == "augmented" else 0
         extra = like("uint32", models, seeds), like("uint32", steps, models), like("int32")
-        loops = {"plain": self._plain, "test": self._test}
-        loop = self._augmented if use == "augmented" else loops[use]
-        loop.prepare(state, given, *extra)
+        self._loop(use).prepare(state, given, *extra)
+
+    def _loop(self, use: Use) -> _Loop:
+        if use not in self._loops:
+            if use == "test":
+                step = _judging(self._model)
+            else:
+                change = self._augment.in_program(self._example) if use == "augmented" else None
+                step = _training(self._model, change)
+            self._loops[use] = _Loop(step, self._pool)
+        return self._loops[use]
 
     def train(
         self,
         state: State,
         batches: tuple[Any, ...],
-        seeds: list[int] | None,
+        seeds: NDArray[np.uint32] | None,
         draws: NDArray[np.uint32],
         count: int,
     ) -> tuple[State, dict[str, Any]]:
@@ -150,21 +154,15 @@ class Program:
         Args:
             state: The variables, which are given away.
             batches: Images, labels and weights where there are any: `(steps, models, images, ...)`.
-            seeds: By which the images of each classifier are augmented; `None` for not at all.
+            seeds: What `seeds` returns, where images are augmented, else `None`.
             draws: The numbers of the augmentation's draws, `(steps, models)`.
             count: How many of the steps to take.
         """
+        use: Use = "plain" if seeds is None else "augmented"
+        own = np.zeros((draws.shape[1], 0), np.uint32) if seeds is None else seeds
         found: tuple[State, dict[str, Any]]
-        if seeds is None:
-            own = np.zeros((draws.shape[1], 0), np.uint32)
-            found = self._plain(state, batches, own, draws, count)
-        else:
-            own = np.stack([self._seeds(each) for each in seeds])
-            found = self._augmented(state, batches, own, draws, count)
+        found = self._loop(use)(state, batches, own, draws, count)
         return found
-
-    def _seeds(self, seed: int) -> NDArray[np.uint32]:
-        return self._augment.generator_seeds(seed, self._example)
 
     def test(
         self, state: State, batches: tuple[Any, ...], count: int
@@ -172,7 +170,8 @@ class Program:
         """Judge images; return the variables of metrics among others, and what is logged."""
         steps, models = batches[0].shape[:2]
         nothing = np.zeros((models, 0), np.uint32), np.zeros((steps, models), np.uint32)
-        found: tuple[State, dict[str, Any]] = self._test(state, batches, *nothing, count)
+        found: tuple[State, dict[str, Any]]
+        found = self._loop("test")(state, batches, *nothing, count)
         return found
 
 

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
+from synthray._backend import compiles, has_accelerator
 from synthray._layers import convolves
 from synthray.comparison import cost
-from synthray.comparison import synthetic as drawn_images
 from synthray.comparison.arms import Arm
 from synthray.comparison.cells import Cell, CellResult, Job
 from synthray.comparison.phases import Phase
@@ -27,9 +27,7 @@ from synthray.comparison.stack_program import Program
 # comparison take half a minute to compile.
 WORTH_STACKS = 50_000
 _MODELS = 32  # of a stack, at the most
-_PIXELS = (
-    2**26
-)  # bytes of images that a step of a stack reads, as float32; layers make more of them
+_PIXELS = 2**26  # bytes of images that a step of a stack reads, as float32
 _WEIGHTS = 2**30  # bytes of weights of a stack, with gradients and two moments of each
 _IMAGES = 2**31  # bytes of images that are in memory and on the device at a time, about
 _TIMED = 16  # steps
@@ -40,11 +38,9 @@ def pays(jobs: list[Job]) -> bool:
 
     They are counted, not timed: the same call always trains in the same way.
     """
-    if keras.backend.backend() != "jax":
+    if keras.backend.backend() != "jax" or not has_accelerator():
         return False
-    import jax
-
-    return jax.default_backend() != "cpu" and sum(cost.units(j, 0) for j in jobs) >= WORTH_STACKS
+    return sum(cost.units(job, 0) for job in jobs) >= WORTH_STACKS
 
 
 def why_not(recipe: Recipe, verbose: Any) -> str | None:
@@ -55,7 +51,7 @@ def why_not(recipe: Recipe, verbose: Any) -> str | None:
         return "verbose=2 writes a line an epoch of one classifier"
     if keras.distribution.distribution() is not None:
         return "a distribution shares out the batches of one classifier"
-    if not recipe.factory.compiles:
+    if not compiles(recipe.factory(0)):
         return "the classifier is not to be compiled (run_eagerly=, jit_compile=)"
     if not recipe.factory.alike:
         return "the classifiers may differ in more than their weights"
@@ -77,7 +73,7 @@ class Stacking:
         self._pool = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="synthray-compile")
 
     def compute(
-        self, jobs: list[Job], *, tell: Callable[[int], None], shown: Sequence[Any] = ()
+        self, jobs: list[Job], *, tell: Callable[[int], None] | None, shown: Sequence[Any] = ()
     ) -> Iterator[tuple[Cell, CellResult]]:
         """Yield each fit with its cell, as its stack ends.
 
@@ -93,7 +89,7 @@ class Stacking:
             self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _computed(
-        self, jobs: list[Job], tell: Callable[[int], None], shown: Sequence[Any]
+        self, jobs: list[Job], tell: Callable[[int], None] | None, shown: Sequence[Any]
     ) -> Iterator[tuple[Cell, CellResult]]:
         members = []
         for cell, arms in jobs:
@@ -122,16 +118,15 @@ class Stacking:
         arm = Arm("timing", Phase(augment=largest[0].augment))
         bench = cell.bench([arm], None)
         start = time.perf_counter()
-        first = Member(cell, bench, arm, None)
-        count = _even_size(counts[largest], most_of(first.model, cell))
-        members = [first, *(Member(cell, bench, arm, None) for _ in range(count - 1))]
-        stack = self._stack(members, None)
+        most = most_of(cell.recipe.factory(cell.seed), cell)
+        count = _even_size(counts[largest], most)
+        stack = self._stack([Member(cell, bench, arm, None) for _ in range(count)], None)
         ends = [start]
-        for _ in range(3):  # the first compiles
+        for _ in range(2):  # the first compiles
             stack.rehearse(_TIMED)
             ends.append(time.perf_counter())
-        first, _, step = np.diff(ends) / len(members)
-        return max(first - step, 0.0), step / _TIMED
+        with_start, without = np.diff(ends) / count
+        return max(with_start - without, 0.0), without / _TIMED
 
     def _stack(self, members: list[Member], tell: Callable[[int], None] | None) -> Stack:
         model = members[0].model
@@ -159,17 +154,15 @@ def _affordable(jobs: list[Job]) -> Iterator[list[Job]]:
 
 
 def _bytes(cell: Cell, arms: list[Arm]) -> int:
-    n_drawn = drawn_images.planned(cell.recipe.augmenter, cell.train, cell.recipe.n_synthetic)
     sources = {(phase.source, phase.ratio): phase for arm in arms for phase in arm}
-    images = sum(phase.planned_size(len(cell.train), n_drawn) for phase in sources.values())
+    images = sum(phase.planned_size(len(cell.train), cell.n_drawn) for phase in sources.values())
     return images * int(np.prod(cell.train.image_shape))
 
 
 def _planned(cell: Cell, arm: Arm) -> tuple[_Planned, ...]:
     """Return what is known before images are drawn of which fits will be a stack."""
-    n_drawn = drawn_images.planned(cell.recipe.augmenter, cell.train, cell.recipe.n_synthetic)
     return tuple(
-        _Planned(phase.augment, phase.planned_size(len(cell.train), n_drawn), phase.share)
+        _Planned(phase.augment, phase.planned_size(len(cell.train), cell.n_drawn), phase.share)
         for phase in arm
     )
 

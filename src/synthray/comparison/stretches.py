@@ -58,15 +58,15 @@ class Beginning:
         self._optimizer: list[NDArray[Any]] = []
         if "optimizer" in resets:
             model.optimizer.build(model.trainable_variables)
-            self._optimizer = _values(model.optimizer.variables)
-        self._head = _values(head_of(model)) if "head" in resets else []
+            self._optimizer = values_of(model.optimizer.variables)
+        self._head = values_of(head_of(model)) if "head" in resets else []
 
     def begin(self, model: Any, phase: Phase) -> None:
         """Reset what a phase resets, and set its learning rate."""
         if "optimizer" in phase.reset:
-            _assign(model.optimizer.variables, self._optimizer)
+            assign(model.optimizer.variables, self._optimizer)
         if "head" in phase.reset:
-            _assign(head_of(model), self._head)
+            assign(head_of(model), self._head)
         if self._rate is not None:
             model.optimizer.learning_rate = self._rate * phase.rate
 
@@ -106,11 +106,12 @@ def _is_batch_norm(layer: Any) -> bool:
     return isinstance(layer, keras.layers.BatchNormalization)
 
 
-def _values(variables: Iterable[Any]) -> list[NDArray[Any]]:
-    # Copies: JAX gives the buffers of a trained model away.
+def values_of(variables: Iterable[Any]) -> list[NDArray[Any]]:
+    """Return copies of values, for JAX gives the buffers of a trained model away."""
     return [np.array(ops.convert_to_numpy(v.value)) for v in variables]
 
 
-def _assign(variables: Iterable[Any], values: list[NDArray[Any]]) -> None:
+def assign(variables: Iterable[Any], values: list[NDArray[Any]]) -> None:
+    """Give variables their values."""
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
