@@ -8,7 +8,6 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 from numpy.typing import NDArray
 
 from synthray._layers import all_layers
@@ -108,7 +107,7 @@ def _is_batch_norm(layer: Any) -> bool:
 
 def values_of(variables: Iterable[Any]) -> list[NDArray[Any]]:
     """Return copies of values, for JAX gives the buffers of a trained model away."""
-    return [np.array(ops.convert_to_numpy(v.value)) for v in variables]
+    return [np.array(v.numpy()) for v in variables]
 
 
 def assign(variables: Iterable[Any], values: list[NDArray[Any]]) -> None:
