@@ -7,7 +7,9 @@ import functools
 import logging
 import multiprocessing
 import os
+import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,7 +19,8 @@ import keras
 import loky
 import pytest
 
-from synthray.comparison import cost, processes
+import synthray as sr
+from synthray.comparison import _waiting, cost, processes
 from synthray.comparison.arms import Arm
 from synthray.comparison.cells import Job
 from synthray.comparison.phases import Phase
@@ -120,15 +123,8 @@ def test_many_steps_are_long(
     monkeypatch.setattr(processes, "WORTH_PROCESSES", 8)
     monkeypatch.setattr(cost, "_WORTH_TIMING", 8)
     monkeypatch.setattr(cost, "_time_classifier", lambda cell: (15.0, 7.5))
-    counts = []
-
-    @contextlib.contextmanager
-    def here(folder: Path, workers: int) -> Iterator[Any]:
-        counts.append(workers)
-        with ThreadPoolExecutor(workers) as executor:
-            yield processes.Pool(executor, folder, workers)
-
-    monkeypatch.setattr(processes, "started", here)
+    counts: list[int] = []
+    monkeypatch.setattr(processes, "started", functools.partial(threads_here, counts))
     auto(data, arms=["original"], seeds=(0,), verbose=1)
     output = capsys.readouterr().out
     assert TOLD in output
@@ -136,6 +132,67 @@ def test_many_steps_are_long(
     cost_of = "2 fits of 8 steps in all: about 2 min; together 2 min, by 2 workers 1 min."
     assert cost_of in output
     assert counts == [2]
+
+
+@contextlib.contextmanager
+def threads_here(counts: list[int], folder: Path, workers: int) -> Iterator[Any]:
+    """Threads of this process in place of processes; notes how many."""
+    counts.append(workers)
+    with ThreadPoolExecutor(workers) as executor:
+        yield processes.Pool(executor, folder, workers)
+
+
+@pytest.mark.usefixtures("at_once")
+def test_the_bar_moves_while_processes_train(
+    data: ImageDataset, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(processes, "started", functools.partial(threads_here, []))
+    monkeypatch.setattr(processes, "_TELL", 0.0)
+    monkeypatch.setattr(_waiting, "_LOOK", 0.01)
+    slow = {"augmentation": slowly, "arms": ["augmented"], "seeds": (0,)}
+    auto(data, epochs=6, verbose=1, **slow)
+    shown = [int(done) for done in re.findall(r"(\d+)/24\b", capsys.readouterr().out)]
+    # Two fits of 12 steps: one that ends moves the bar by 12 at once.
+    assert set(shown) - {12, 24}
+    assert shown == sorted(shown)
+    assert shown[-1] == 24
+
+
+def slowly(images: Any) -> Any:
+    time.sleep(0.05)
+    return images
+
+
+class EnoughError(Exception):
+    """Nothing is to be trained."""
+
+
+@pytest.mark.usefixtures("at_once")
+def test_the_notes_of_a_process_are_steps_of_all_that_it_trains(
+    data: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "_TELL", 0.0)
+    gan = functools.partial(sr.DCGAN, latent_dim=4, width=0.125)
+    augmenter = sr.SyntheticAugmenter(gan, epochs=2, batch_size=6, random_state=0)
+    soft = Arm("soft", Phase("synthetic", labels="teachers"))
+    jobs: list[Job] = []
+
+    def planned(found: list[Job]) -> list[Job]:
+        jobs.extend(found)
+        raise EnoughError
+
+    monkeypatch.setattr(processes, "split", planned)
+    with pytest.raises(EnoughError):
+        auto(data, augmenter=augmenter, arms=[soft], seeds=(0,), teachers=2)
+    processes.pack(jobs, tmp_path)
+    pool = processes.Pool(ThreadPoolExecutor(1), tmp_path, 1)
+    assert pool.steps_of(0) == 0
+    assert [number for number, _ in pool.compute([0], generator_units=10)] == [0]
+    cell, arms = jobs[0]
+    fits = cell.planned_steps(soft) + cell.teacher_steps(arms)
+    assert cell.teacher_steps(arms) > 0
+    assert pool.steps_of(0) == cost.units(jobs[0], 10) == fits + 10 * cell.generator_steps
+    assert pool.steps_of(1) == 0
 
 
 @pytest.mark.usefixtures("at_once")

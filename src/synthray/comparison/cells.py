@@ -273,9 +273,9 @@ def describe(data: ImageDataset | None) -> dict[str, Any] | None:
     }
 
 
-def compute_elsewhere(cell: Cell, arms: list[Arm]) -> CellResult:
+def compute_elsewhere(cell: Cell, arms: list[Arm], shown: Iterable[Any] = ()) -> CellResult:
     """Compute a cell in a worker of an executor, in silence."""
-    return cell.compute(arms, shown=[], verbose=0)
+    return cell.compute(arms, shown=list(shown), verbose=0)
 
 
 def _shown(drawn: ImageDataset | None) -> dict[str, NDArray[Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import tempfile
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Executor, Future
 from functools import partial
 from pathlib import Path
@@ -142,12 +142,12 @@ def _with_arms(jobs: list[Job], chosen: Callable[[Arm], bool]) -> list[Job]:
 
 
 def _through(executor: Executor, jobs: list[Job], progress: StepProgress | None) -> Found:
-    futures = {executor.submit(compute_elsewhere, cell, arms): cell for cell, arms in jobs}
+    futures = {executor.submit(compute_elsewhere, *job): job for job in jobs}
     try:
         for future in finished(futures):
-            cell, found = futures[future], _result(future)
-            _show(progress, cell, found)
-            yield cell, found
+            job, found = futures[future], _result(future)
+            _show(progress, job, found)
+            yield job[0], found
     finally:
         for future in futures:  # after an error or an interrupt; what has ended is stored
             future.cancel()
@@ -173,10 +173,11 @@ def _in_processes(
                     _tell(work.text(count), say)
                     progress = progress_bar(work, verbose)
                     order = cost.longest_first(jobs, work.generator_units)
-                    for number, found in pool.compute(order):
-                        cell, _ = left.pop(number)
-                        _show(progress, cell, found)
-                        yield cell, found
+                    look = None if progress is None else partial(_look, pool, left, progress)
+                    for number, found in pool.compute(order, work.generator_units, look):
+                        job = left.pop(number)
+                        _show(progress, job, found)
+                        yield job[0], found
             except processes.UnpackError as error:
                 reason = f"a part of the comparison cannot be read in another one ({error})"
     if reason is not None:
@@ -197,10 +198,16 @@ def _reason_to_stay(jobs: list[Job], folder: Path) -> str | None:
     return None
 
 
-def _show(progress: StepProgress | None, cell: Cell, found: CellResult) -> None:
+def _look(pool: processes.Pool, left: Iterable[int], progress: StepProgress) -> None:
+    progress.meanwhile(sum(map(pool.steps_of, left)))
+
+
+def _show(progress: StepProgress | None, job: Job, found: CellResult) -> None:
     if progress is not None:
+        cell, arms = job
         drawn = found.synthetic is not None
-        progress.add(sum(run.steps for run in found.runs), cell.generator_steps * drawn)
+        steps = sum(run.steps for run in found.runs) + cell.teacher_steps(arms)
+        progress.add(steps, cell.generator_steps * drawn)
 
 
 def _result(future: Future[CellResult]) -> CellResult:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import math
 import mmap
 import multiprocessing
 import os
 import signal
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -30,6 +31,7 @@ from synthray._backend import has_accelerator
 from synthray.comparison import cost
 from synthray.comparison._waiting import finished
 from synthray.comparison.cells import CellResult, Job, compute_elsewhere
+from synthray.comparison.training import StepProgress
 from synthray.datasets.image_dataset import ImageDataset
 
 # Steps of classifiers: of the slides' classifier, a minute or more; to start processes takes ten
@@ -39,6 +41,7 @@ _A_GENERATOR_STEP = 100  # of these
 
 _ALIGNED = 64
 _WAIT = 60.0  # seconds, for a process that starts late
+_TELL = 1.0  # seconds between two notes of how far a job is
 _ONE_THREAD = {
     **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
     "VECLIB_MAXIMUM_THREADS": "1",
@@ -133,19 +136,34 @@ class Pool:
         submit = functools.partial(self._executor.submit, _time, self._folder, self._workers)
         return cost.average([_result(future) for future in finished(list(map(submit, numbers)))])
 
-    def compute(self, numbers: Iterable[int]) -> Iterator[tuple[int, CellResult]]:
+    def compute(
+        self,
+        numbers: Iterable[int],
+        generator_units: int = 1,
+        meanwhile: Callable[[], object] | None = None,
+    ) -> Iterator[tuple[int, CellResult]]:
         """Yield the number of each packed job and what it found, in any order.
 
         Args:
             numbers: Of the jobs, in the order in which they are to start.
+            generator_units: What a step of a generator counts in `steps_of`.
+            meanwhile: Called every second.
 
         Raises:
             UnpackError: If the processes cannot read what was packed.
             RuntimeError: If a process is killed.
         """
-        futures = {self._executor.submit(_compute, self._folder, each): each for each in numbers}
-        for future in finished(futures):
+        submit = functools.partial(
+            self._executor.submit, _compute, self._folder, generator_units=generator_units
+        )
+        futures = {submit(number=each): each for each in numbers}
+        for future in finished(futures, meanwhile=meanwhile):
             yield futures[future], _result(future)
+
+    def steps_of(self, number: int) -> int:
+        """Return how many steps of a job have been taken, as far as its process has told."""
+        note = _note(self._folder, number)
+        return int(note.read_text()) if note.exists() else 0
 
 
 def _result(future: Future[Any]) -> Any:
@@ -195,8 +213,32 @@ def _end_with_parent(parent: int) -> None:
     os._exit(1)
 
 
-def _compute(folder: Path, number: int) -> CellResult:
-    return compute_elsewhere(*_read(folder)[number])
+def _compute(folder: Path, *, number: int, generator_units: int) -> CellResult:
+    progress = StepProgress(_Note(_note(folder, number)), generator_units)
+    return compute_elsewhere(*_read(folder)[number], [progress])
+
+
+class _Note:
+    """In place of a bar: writes the steps of a job where the process that has the bar looks."""
+
+    target = math.inf
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._last = 0.0
+
+    def update(self, done: int, *, finalize: bool) -> None:
+        """Write, once a second at the most."""
+        now = time.monotonic()
+        if now - self._last >= _TELL:
+            self._last = now
+            part = self._path.with_suffix(".part")
+            part.write_text(str(done))
+            part.replace(self._path)  # what is read is whole
+
+
+def _note(folder: Path, number: int) -> Path:
+    return folder / f"steps-{number}"
 
 
 def _time(folder: Path, workers: int, number: int) -> cost.Timings:

@@ -68,7 +68,7 @@ class StepProgress(keras.callbacks.Callback):
     """Moves one bar over all fits of a comparison, of classifiers and of generators.
 
     Args:
-        bar: A `keras.utils.Progbar` whose target is the number of all steps.
+        bar: A `keras.utils.Progbar` whose target is the number of all steps, or what is like it.
         generator_units: What a step of a generator counts.
     """
 
@@ -78,6 +78,7 @@ class StepProgress(keras.callbacks.Callback):
         self._generator_units = generator_units
         self._before = 0
         self._now = 0
+        self._shown = 0
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Note where this fit begins."""
@@ -101,10 +102,17 @@ class StepProgress(keras.callbacks.Callback):
         self._before += steps + self._generator_units * generator_steps
         self._show(self._before)
 
+    def meanwhile(self, steps: int) -> None:
+        """Show what was taken so far of steps that will be added; each percent once."""
+        done = min(self._before + steps, self._bar.target - 1)
+        if 100 * done // self._bar.target > 100 * self._shown // self._bar.target:
+            self._show(done)
+
     def _show(self, done: int) -> None:
-        # A source that is a function may have more images than was planned with.
-        done = min(done, self._bar.target)
-        self._bar.update(done, finalize=done == self._bar.target)
+        # A source that is a function may have more images than was planned with, and a job that
+        # has ended counts before what was taken of the others is added.
+        self._shown = max(self._shown, min(done, self._bar.target))
+        self._bar.update(self._shown, finalize=self._shown == self._bar.target)
 
 
 def _iterations(model: Any) -> int:
