@@ -22,8 +22,8 @@ from synthray._backend import (
     resolve_jit_compile,
 )
 from synthray._fingerprint import compiled_digest
+from synthray._variables import assign, values_of
 from synthray.classifiers.fracture_classifier import FractureClassifier, wants_one_hot
-from synthray.comparison.stretches import assign, values_of
 from synthray.datasets.image_dataset import ImageDataset
 
 _OF_INTEGERS = "sparse_categorical_crossentropy"

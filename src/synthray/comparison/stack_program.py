@@ -16,8 +16,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from synthray._variables import assign, values_of
 from synthray.comparison.augmentation import BatchAugmentation
-from synthray.comparison.stretches import assign, values_of
 
 Values = list[NDArray[Any]]
 """The values of all variables of one classifier, in the order of `variables_of`."""

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthray._layers import all_layers
+from synthray._variables import assign, values_of
 from synthray.comparison.phases import Phase
 from synthray.generators._rate_decay import fixed_rate
 
@@ -103,14 +104,3 @@ def take_statistics(model: Any, images: NDArray[np.uint8], seed: int) -> None:
 
 def _is_batch_norm(layer: Any) -> bool:
     return isinstance(layer, keras.layers.BatchNormalization)
-
-
-def values_of(variables: Iterable[Any]) -> list[NDArray[Any]]:
-    """Return copies of values, for JAX gives the buffers of a trained model away."""
-    return [np.array(v.numpy()) for v in variables]
-
-
-def assign(variables: Iterable[Any], values: list[NDArray[Any]]) -> None:
-    """Give variables their values."""
-    for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)

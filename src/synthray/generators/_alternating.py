@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 import keras
 
+from synthray._variables import assign
+
 Half = Literal["discriminator", "generator"]
 # Differentiates a loss by some variables, updates these, and returns the loss.
 Update = Callable[[Any, Callable[[], Any], list[Any]], Any]
@@ -94,7 +96,7 @@ def _jax(model: Any, compute: Callable[[], Any], variables: list[Any]) -> Any:
 
     values = [variable.value for variable in variables]
     (_, (loss, moved)), gradients = jax.value_and_grad(pure, has_aux=True)(values)
-    _assign(rest, moved)
+    assign(rest, moved)
     # The optimizer's form without side effects: scaled losses have no other there.
     found = dict(zip(map(id, variables), gradients, strict=True))
     held, state = model.trainable_variables, model.optimizer.variables
@@ -103,13 +105,8 @@ def _jax(model: Any, compute: Callable[[], Any], variables: list[Any]) -> Any:
         new = model.optimizer.stateless_apply(
             [v.value for v in state], [found.get(id(v)) for v in held], [v.value for v in held]
         )
-    _assign([*held, *state], [*new[0], *new[1]])
+    assign([*held, *state], [*new[0], *new[1]])
     return loss
-
-
-def _assign(variables: list[Any], values: list[Any]) -> None:
-    for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)
 
 
 def _variables(model: Any) -> list[list[Any]]:

@@ -19,6 +19,7 @@ from synthray._devices import (
 )
 from synthray._seed_state import OrderByStep, with_callback
 from synthray._seeds import resolve_seed
+from synthray._variables import assign
 from synthray.generators import _alternating
 from synthray.generators._alternating import Half
 from synthray.generators._inputs import TrainingImages, prepare_images
@@ -150,8 +151,7 @@ class GAN(Sampler, OnePassModel):
         frozen = [ops.stop_gradient(v.value) for v in self.discriminator.trainable_variables]
         state = [v.value for v in self.discriminator.non_trainable_variables]
         logits, state = self.discriminator.stateless_call(frozen, state, inputs, training=training)
-        for variable, value in zip(self.discriminator.non_trainable_variables, state, strict=True):
-            variable.assign(value)  # the dropout seeds move on
+        assign(self.discriminator.non_trainable_variables, state)  # the dropout seeds move on
         return logits
 
     def compute_loss(

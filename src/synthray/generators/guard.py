@@ -10,6 +10,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from synthray._variables import assign, values_of
+
 
 class TrainingGuard(keras.callbacks.Callback):
     """Rolls a GAN back when its numbers stop being finite or its images become all alike.
@@ -91,16 +93,14 @@ class TrainingGuard(keras.callbacks.Callback):
             self._keep()
 
     def _keep(self) -> None:
-        # Copies: JAX reuses the buffers of a training step.
-        self._good = [np.array(v.numpy()) for v in self._variables()]
+        self._good = values_of(self._variables())
         self._good_steps = self._steps()
 
     def _roll_back(self, what: str) -> None:
         if hasattr(self.model, "jax_state_sync"):
             self.model.jax_state_sync()  # within an epoch JAX keeps the state elsewhere
         when = self._steps()
-        for variable, value in zip(self._variables(), self._good, strict=True):
-            variable.assign(value)
+        assign(self._variables(), self._good)
         self.rollbacks += 1
         state = f"the state after {self._good_steps:,} steps"
         if self.rollbacks > self._max_rollbacks:

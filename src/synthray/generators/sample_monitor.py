@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from synthray._variables import assign, values_of
 from synthray.audit.samples.distances import kernel_distance
 from synthray.audit.samples.features import Describe, random_features, standardised
 from synthray.audit.samples.neighbourhoods import neighbourhoods
@@ -123,7 +124,7 @@ class SampleMonitor(keras.callbacks.Callback):
         if logs is not None:
             logs["val_kid"], logs["val_coverage"] = look["kid"], look["coverage"]
         if self.best is look:
-            self._best = [np.array(v.numpy()) for v in self.model.weights]
+            self._best = values_of(self.model.weights)
         if self._path is not None:
             self._write(self._path)
         since = sum(1 for later in self.looks if later["epoch"] > self.best["epoch"])
@@ -133,8 +134,7 @@ class SampleMonitor(keras.callbacks.Callback):
     def on_train_end(self, logs: Any = None) -> None:
         """Give the model the weights of the best look."""
         if self._restore_best and self._best:
-            for variable, value in zip(self.model.weights, self._best, strict=True):
-                variable.assign(value)
+            assign(self.model.weights, self._best)
 
     @property
     def best(self) -> dict[str, float]:

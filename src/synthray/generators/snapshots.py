@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthray._seeds import resolve_seed, spawn_seeds
+from synthray._variables import assign, values_of
 
 
 class Snapshots(keras.callbacks.Callback):
@@ -53,7 +54,7 @@ class Snapshots(keras.callbacks.Callback):
         """Keep this state where it is due, and let the oldest go."""
         if (epoch + 1) % self._every == 0:
             self.epochs = [*self.epochs, epoch + 1][-self._keep :]
-            state = [np.array(v.numpy()) for v in self._weights()]
+            state = values_of(self._weights())
             self._states = [*self._states, state][-self._keep :]
 
     def sample(self, n: int, *, seed: int | None = None, **arguments: Any) -> NDArray[np.uint8]:
@@ -95,14 +96,12 @@ class Snapshots(keras.callbacks.Callback):
     def _in_place(self, state: list[NDArray[Any]]) -> Iterator[None]:
         # For one batch at a time: whoever takes the batches may draw from the generator itself.
         weights = self._weights()
-        own = [np.array(v.numpy()) for v in weights]
+        own = values_of(weights)
         try:
-            for variable, value in zip(weights, state, strict=True):
-                variable.assign(value)
+            assign(weights, state)
             yield
         finally:
-            for variable, value in zip(weights, own, strict=True):
-                variable.assign(value)
+            assign(weights, own)
 
     def _weights(self) -> list[Any]:
         gan: Any = self.model
