@@ -21,6 +21,7 @@ from typing import Any
 
 import base_tables
 import generator_tables
+import precision_tables
 import speed_tables
 import study_curves
 import study_headline
@@ -263,6 +264,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "study_headline": study_headline.table,
     "study_briefly": study_headline.primary,
     "growth": functools.partial(speed_tables.growth, RESULTS / "speed"),
+    "precision": precision_tables.table,
     "settings": functools.partial(speed_tables.settings, RESULTS / "speed"),
 }
 

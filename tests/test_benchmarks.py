@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -89,3 +93,48 @@ def test_images_are_padded_for_the_dcgan(monkeypatch: pytest.MonkeyPatch) -> Non
     assert (padded.images[:, :30, :28] == small.images).all()
     assert (padded.images[:, 30:, :28] == small.images[:, 29:]).all()
     assert generators.padded(small, 1).image_shape == small.image_shape
+
+
+def in_here(workers: int, mp_context: Any) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(workers)
+
+
+def test_precisions_are_compared_within_a_seed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    precision = importlib.import_module("precision")
+    table = importlib.import_module("precision_tables").table
+    small = sr.make_phantoms(280, image_shape=(32, 32, 1), seed=0)
+    small = replace(small, class_names=("not fractured", "fractured"))
+    monkeypatch.setattr(precision, "load", lambda name, path: small)
+    monkeypatch.setattr(precision, "one_thread", lambda: None)  # for good, in this process
+    monkeypatch.setattr(precision, "ProcessPoolExecutor", in_here)
+    monkeypatch.setitem(precision.GENERATORS, "DCGAN", {"width": 0.0625})
+    monkeypatch.setattr(sys, "argv", ["precision.py"])
+    assert table(tmp_path).startswith("Not measured")
+    words = ["--data", "", "--generator", "DCGAN", "--seeds", "2", "--images", "90"]
+    words += ["--size", "24", "--drawn", "24", "--out", str(tmp_path)]
+    precision.main(words)
+    files = sorted(tmp_path.glob("*.json"))
+    assert [file.name for file in files] == [
+        f"dcgan_{dtype}_{seed}.json" for dtype in ("float32", "mixed_bfloat16") for seed in (0, 1)
+    ]
+    found = [json.loads(file.read_text())["values"] for file in files]
+    kids = [run["scores"]["drawn"]["kid"] for run in found]
+    assert len(set(kids)) == 4
+    ratio = math.sqrt(kids[2] / kids[0] * kids[3] / kids[1])
+    assert f"| `DCGAN`, width 0.0625 | {found[0]['images_seen']} | 2 |" in table(tmp_path)
+    assert f"| {ratio:.2f} [" in table(tmp_path)
+    capsys.readouterr()
+    precision.main(words)
+    assert "0 of 4 runs to do" in capsys.readouterr().out
+
+
+def test_a_paired_ratio_has_the_interval_of_student(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    paired_ratio = importlib.import_module("precision_tables").paired_ratio
+    middle, low, high = paired_ratio([2.0, 8.0, 8.0], [1.0, 1.0, 2.0])
+    # Logarithms to base 2 are 1, 3 and 2: mean 2, standard error 1 / sqrt(3); t is 4.302653.
+    assert middle == pytest.approx(4)
+    assert (low, high) == pytest.approx((2 ** (2 - 2.484138), 2 ** (2 + 2.484138)), rel=1e-5)
