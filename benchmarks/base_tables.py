@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 from generator_tables import kid_interval
-from study.cells import split, whole
 
 RESULTS = Path(__file__).resolve().parent / "results"
 ASSETS = Path(__file__).resolve().parents[1] / "docs" / "assets"
@@ -106,6 +105,7 @@ def plot_curve(path: Path = ASSETS / "base_curve.png") -> None:
 
 def plot_images(data: Path, runs: Path, path: Path = ASSETS / "base_images.png") -> None:
     """Draw test images and the first drawn ones, two lines of each."""
+    from study.cells import split, whole
     from synthray._report.images import class_rows
 
     lines: dict[str, Any] = {}
