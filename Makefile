@@ -18,6 +18,12 @@ WORKERS ?= 2
 ONE_THREAD := TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 \
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
+# XLA optimizes models this small for longer than they train, and would compile the same programs
+# in each process of the tests: it keeps them here.
+JAX_CACHE := .jax_cache
+QUICK_JAX := JAX_DISABLE_MOST_OPTIMIZATIONS=1 JAX_COMPILATION_CACHE_DIR="$(CURDIR)/$(JAX_CACHE)" \
+	JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES=-1
+
 BIN := $(VENV)/bin
 COVERAGE := .coverage.json
 COVERAGE_JAX := .coverage-jax.json
@@ -53,10 +59,12 @@ types: $(INSTALLED_DEV) ## Check types
 	$(BIN)/mypy
 
 unit: $(INSTALLED_DEV) ## Run the tests, the docs' code and the docstring examples; measure coverage
-	KERAS_BACKEND=tensorflow $(ONE_THREAD) $(BIN)/python -m slipcover --json --out $(COVERAGE) \
-		-m pytest -n $(WORKERS) --dist loadfile --durations=15
-	@# What is of JAX alone; of models this small, XLA's optimizations take longer than they save.
-	JAX_DISABLE_MOST_OPTIMIZATIONS=1 KERAS_BACKEND=jax $(ONE_THREAD) \
+	@# In the order of `testpaths`: docstrings, which are short, end it on all workers at once.
+	KERAS_BACKEND=tensorflow $(ONE_THREAD) $(QUICK_JAX) \
+		$(BIN)/python -m slipcover --json --out $(COVERAGE) \
+		-m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=15
+	@# What is of JAX alone.
+	KERAS_BACKEND=jax $(ONE_THREAD) $(QUICK_JAX) \
 		$(BIN)/python -m slipcover --json --out $(COVERAGE_JAX) \
 		-m pytest tests/test_stacking.py -q -n $(WORKERS)
 	@# Apart: in one call it would judge what both workers saw, and show what neither did.
@@ -65,7 +73,6 @@ unit: $(INSTALLED_DEV) ## Run the tests, the docs' code and the docstring exampl
 docs: $(INSTALLED_DEV) ## Build the documentation into site/; warnings are errors
 	$(BIN)/mkdocs build --strict --quiet
 
-# Models this small train in less time than XLA takes to optimize them.
 backends: $(INSTALLED_DEV) ## Run the backend suite once for each installed Keras backend
 	@tested=; absent=; \
 	for backend in $(BACKENDS); do \
@@ -74,7 +81,7 @@ backends: $(INSTALLED_DEV) ## Run the backend suite once for each installed Kera
 			continue; \
 		fi; \
 		echo "Keras backend: $$backend"; \
-		JAX_DISABLE_MOST_OPTIMIZATIONS=1 KERAS_BACKEND=$$backend $(ONE_THREAD) \
+		KERAS_BACKEND=$$backend $(ONE_THREAD) $(QUICK_JAX) \
 			$(BIN)/python -m pytest tests -q -m backend -n $(WORKERS) || exit 1; \
 		tested="$$tested $$backend"; \
 	done; \
@@ -92,7 +99,8 @@ format: $(INSTALLED_DEV) ## Format the code and apply safe lint fixes
 	$(BIN)/ruff format $(CODE)
 
 clean: ## Remove the virtual environment and everything that was built
-	rm -rf $(VENV) build dist site demo $(COVERAGE) $(COVERAGE_JAX) .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist site demo $(COVERAGE) $(COVERAGE_JAX) .mypy_cache .pytest_cache .ruff_cache \
+		$(JAX_CACHE)
 	find src tests examples benchmarks docs -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamp files: a second `make` installs nothing unless pyproject.toml has changed.
