@@ -158,6 +158,9 @@ def rows_of(lines: list[Line], raw: dict[str, dict[str, Any]]) -> str:
 def notes(raw: dict[str, dict[str, Any]]) -> str:
     """Return lines on what was measured beside the ratios."""
     lines = []
+    if "dcgan_step_bf16" in raw:
+        below = "[below](#what-the-processor-decides)"
+        lines.append(f"- Row 2 is about time alone; what becomes of the images is told {below}.")
     if "classifier_accuracy" in raw:
         v = raw["classifier_accuracy"]["values"]
         ours, plain = (sum(v["accuracies"][k]) / len(v["accuracies"][k]) for k in ("ours", "plain"))

@@ -185,9 +185,10 @@ def test_the_notes_of_a_process_are_steps_of_all_that_it_trains(
     with pytest.raises(EnoughError):
         auto(data, augmenter=augmenter, arms=[soft], seeds=(0,), teachers=2)
     processes.pack(jobs, tmp_path)
-    pool = processes.Pool(ThreadPoolExecutor(1), tmp_path, 1)
-    assert pool.steps_of(0) == 0
-    assert [number for number, _ in pool.compute([0], generator_units=10)] == [0]
+    with ThreadPoolExecutor(1) as executor:
+        pool = processes.Pool(executor, tmp_path, 1)
+        assert pool.steps_of(0) == 0
+        assert [number for number, _ in pool.compute([0], generator_units=10)] == [0]
     cell, arms = jobs[0]
     fits = cell.planned_steps(soft) + cell.teacher_steps(arms)
     assert cell.teacher_steps(arms) > 0

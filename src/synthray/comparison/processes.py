@@ -162,8 +162,10 @@ class Pool:
 
     def steps_of(self, number: int) -> int:
         """Return how many steps of a job have been taken, as far as its process has told."""
-        note = _note(self._folder, number)
-        return int(note.read_text()) if note.exists() else 0
+        try:
+            return int(_note(self._folder, number).read_text())
+        except (FileNotFoundError, PermissionError):  # none yet; Windows, as it is replaced
+            return 0
 
 
 def _result(future: Future[Any]) -> Any:
@@ -234,7 +236,8 @@ class _Note:
             self._last = now
             part = self._path.with_suffix(".part")
             part.write_text(str(done))
-            part.replace(self._path)  # what is read is whole
+            with contextlib.suppress(PermissionError):  # Windows, while it is read
+                part.replace(self._path)  # what is read is whole
 
 
 def _note(folder: Path, number: int) -> Path:
