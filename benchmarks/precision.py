@@ -17,12 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import synthray as sr
-from generators import Clock, load, one_thread
+from generators import BATCH_SIZE, Clock, load, one_thread
+from precision_tables import FULL, HALF, RESULTS
 from records import record, write
 
-RESULTS = Path(__file__).resolve().parent / "results" / "precision"
 CLASS = "not fractured"
-DTYPES = ("float32", "mixed_bfloat16")
 GENERATORS: dict[str, dict[str, Any]] = {"DCGAN": {"width": 0.25}, "R3GAN": {}}
 MINUTES_A_RUN = 2  # of one core, about
 
@@ -40,7 +39,7 @@ def run(name: str, dtype: str, seed: int, args: argparse.Namespace) -> dict[str,
     gan.compile()
     clock = Clock()
     epochs = max(1, round(args.images / len(inner)))
-    gan.fit(inner, batch_size=32, epochs=epochs, verbose=0, callbacks=[clock])
+    gan.fit(inner, batch_size=BATCH_SIZE[name], epochs=epochs, verbose=0, callbacks=[clock])
     drawn = gan.sample(args.drawn, seed=seed)
     report = sr.evaluate_samples(inner, drawn, rest, copies=False).to_dict()
     return {
@@ -52,7 +51,7 @@ def run(name: str, dtype: str, seed: int, args: argparse.Namespace) -> dict[str,
         "image_shape": list(inner.image_shape),
         "training_images": len(inner),
         "held_out_images": len(rest),
-        "images_seen": clock.steps * 32,
+        "images_seen": clock.steps * BATCH_SIZE[name],
         "minutes": clock.spent / 60,
         "scores": report["scores"],
     }
@@ -75,7 +74,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args(arguments)
     seeds = range(args.first, args.first + args.seeds)
-    asked = [(n, d, s) for n in args.generator for s in seeds for d in DTYPES]
+    asked = [(n, d, s) for n in args.generator for s in seeds for d in (FULL, HALF)]
     left = [(n, d, s) for n, d, s in asked if not (args.out / file_of(n, d, s)).exists()]
     cost = len(left) * MINUTES_A_RUN * args.images / 20_000
     print(f"{len(left)} of {len(asked)} runs to do, about {cost:.0f} minutes.", flush=True)

@@ -153,10 +153,8 @@ class Pool:
             UnpackError: If the processes cannot read what was packed.
             RuntimeError: If a process is killed.
         """
-        submit = functools.partial(
-            self._executor.submit, _compute, self._folder, generator_units=generator_units
-        )
-        futures = {submit(number=each): each for each in numbers}
+        submit = functools.partial(self._executor.submit, _compute, self._folder, generator_units)
+        futures = {submit(each): each for each in numbers}
         for future in finished(futures, meanwhile=meanwhile):
             yield futures[future], _result(future)
 
@@ -215,7 +213,7 @@ def _end_with_parent(parent: int) -> None:
     os._exit(1)
 
 
-def _compute(folder: Path, *, number: int, generator_units: int) -> CellResult:
+def _compute(folder: Path, generator_units: int, number: int) -> CellResult:
     progress = StepProgress(_Note(_note(folder, number)), generator_units)
     return compute_elsewhere(*_read(folder)[number], [progress])
 
