@@ -5,6 +5,7 @@ They have Keras' names, arguments and weights, so that files and summaries are t
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,33 +23,28 @@ _CONVOLUTIONS = (
 )
 
 
+_MANY = 32  # maps that a convolution reads for one that it makes
+
+
 @keras.saving.register_keras_serializable(package="synthray")
 class Conv2D(layers.Conv2D):
     """`keras.layers.Conv2D`, as a matrix product where that is the same and faster.
 
     Where steps are as long as the kernel, windows do not overlap: the convolution is a product of
-    rearranged images. Where it makes one map, with steps of one, TensorFlow's convolution on a CPU
-    computes mostly padding: there, one product gives what each tap adds to the map, and the shares
-    are shifted and added. Where torch has no gradient of a convolution to one map, it makes a
-    second one, of zeros.
+    rearranged images. Where it makes few maps of many, with steps of one, TensorFlow's convolution
+    on a CPU is far slower than its arithmetic, above all without oneDNN: there, one product gives
+    what each tap adds to the maps, and the shares are shifted and added. Where torch has no
+    gradient of a convolution to one map, it makes a second one, of zeros.
     """
 
     def call(self, inputs: Any) -> Any:
         """Convolve images `(n, h, w, c)`."""
-        if not self._is_usual():
-            return super().call(inputs)
-        if self.is_product():
-            return self._product(inputs)
-        elif self._makes_one_map() and runs_tensorflow_on_cpu():
-            outputs = _sum_of_taps(inputs, self.kernel)
-        else:
-            return super().call(inputs)
-        if self.use_bias:
-            outputs = outputs + self.bias
-        return outputs if self.activation is None else self.activation(outputs)
+        return self._product(inputs) if self.is_product() else super().call(inputs)
 
     def convolution_op(self, inputs: Any, kernel: Any) -> Any:
         """Convolve with a kernel, without bias and activation."""
+        if self._makes_few_maps(inputs) and runs_tensorflow_on_cpu():
+            return _sum_of_taps(inputs, kernel)
         if self.filters == 1 and cannot_convolve_to_one_map(inputs):
             two = ops.concatenate([kernel, ops.zeros_like(kernel)], axis=-1)
             both = super().convolution_op(inputs, two)
@@ -74,9 +70,13 @@ class Conv2D(layers.Conv2D):
         x = ops.reshape(x, shape)
         return x if self.activation is None else self.activation(x)
 
-    def _makes_one_map(self) -> bool:
+    def _makes_few_maps(self, inputs: Any) -> bool:
         odd = all(side % 2 for side in self.kernel_size)
-        return self.filters == 1 and odd and self.padding == "same" and set(self.strides) == {1}
+        if not (odd and self._is_usual() and self.padding == "same" and set(self.strides) == {1}):
+            return False
+        # In half precision each of the shares would be rounded.
+        exact = keras.backend.standardize_dtype(inputs.dtype) == "float32"
+        return self.filters == 1 or (exact and inputs.shape[-1] >= _MANY * self.filters)
 
 
 def convolves(model: Any) -> bool:
@@ -112,18 +112,20 @@ def _product_of_windows(images: Any, kernel: Any) -> tuple[Any, tuple[int, ...]]
 
 
 def _sum_of_taps(images: Any, kernel: Any) -> Any:
-    """Convolve to one map, zeros around, steps of one: a product, then shifts of its maps."""
-    high, wide, channels, _ = kernel.shape
-    rows, cols = images.shape[1:3]
-    taps = ops.transpose(ops.reshape(kernel, (high * wide, channels)))
+    """Convolve to few maps, zeros around, steps of one: a product, then shifts of its maps."""
+    high, wide, channels, filters = kernel.shape
+    _, rows, cols, _ = ops.shape(images)
+    taps = ops.reshape(ops.transpose(kernel, (2, 0, 1, 3)), (channels, -1))
     shares = ops.matmul(ops.reshape(images, (-1, channels)), taps)
-    # Maps first: each is shifted as a whole.
-    shares = ops.reshape(ops.transpose(shares), (high, wide, -1, rows, cols))
+    # Maps first: each is shifted as a whole, and apart from the others its gradient is small.
+    shares = ops.reshape(ops.transpose(shares), (high * wide, filters, -1, rows, cols))
     shares = ops.pad(shares, [[0, 0]] * 3 + [[high // 2] * 2, [wide // 2] * 2])
+    corners = itertools.product(range(high), range(wide))
     total = sum(
-        shares[i, j, :, i : i + rows, j : j + cols] for i in range(high) for j in range(wide)
+        share[..., i : i + rows, j : j + cols]
+        for share, (i, j) in zip(ops.unstack(shares), corners, strict=True)
     )
-    return total[..., None]
+    return ops.transpose(total, (1, 2, 3, 0))
 
 
 @keras.saving.register_keras_serializable(package="synthray")
