@@ -42,19 +42,28 @@ def table(folder: Path = RESULTS) -> str:
 
 def _row(name: str, runs: dict[str, dict[int, dict[str, Any]]]) -> str:
     seeds = sorted(runs[FULL].keys() & runs[HALF].keys())
+    if not seeds:
+        return f"| `{name}` |  | 0 |  |  | no seed in both precisions |  |"
     kids = {dtype: [runs[dtype][s]["scores"]["drawn"]["kid"] for s in seeds] for dtype in runs}
     minutes = {dtype: statistics.median(runs[dtype][s]["minutes"] for s in seeds) for dtype in runs}
-    middle, low, high = paired_ratio(kids[HALF], kids[FULL])
     arguments = "".join(f", {k} {v}" for k, v in runs[FULL][seeds[0]]["arguments"].items())
     cells = [
         f"`{name}`{arguments}",
         f"{runs[FULL][seeds[0]]['images_seen']:,}",
         str(len(seeds)),
         *(f"{statistics.median(k):.2f} ({min(k):.2f} to {max(k):.2f})" for k in kids.values()),
-        f"{middle:.2f} [{low:.2f}, {high:.2f}]",
+        _ratio(kids[HALF], kids[FULL]),
         " and ".join(f"{m:.1f}" for m in minutes.values()),
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def _ratio(above: list[float], below: list[float]) -> str:
+    if len(above) < 2:
+        return "needs two seeds"
+    if min(*above, *below) <= 0:  # an unbiased estimate may be
+        return "none: a KID is 0 or below"
+    return "{:.2f} [{:.2f}, {:.2f}]".format(*paired_ratio(above, below))
 
 
 def paired_ratio(above: list[float], below: list[float]) -> tuple[float, float, float]:

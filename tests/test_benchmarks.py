@@ -129,6 +129,13 @@ def test_precisions_are_compared_within_a_seed(
     capsys.readouterr()
     precision.main(words)
     assert "0 of 4 runs to do" in capsys.readouterr().out
+    found[0]["scores"]["drawn"]["kid"] = -0.01
+    files[0].write_text(json.dumps({"values": found[0]}))
+    assert "| none: a KID is 0 or below |" in table(tmp_path)
+    files[1].unlink()
+    assert "| needs two seeds |" in table(tmp_path)
+    files[0].unlink()
+    assert "| `DCGAN` |  | 0 |  |  | no seed in both precisions |  |" in table(tmp_path)
 
 
 def test_a_paired_ratio_has_the_interval_of_student(monkeypatch: pytest.MonkeyPatch) -> None:
