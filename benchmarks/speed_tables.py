@@ -10,117 +10,20 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from speed_lines import FASTER, LINES, NO_XLA, SETTINGS, Line, ratio_of, without_waits
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results" / "speed"
 PICTURE = HERE.parent / "docs" / "assets" / "speed.png"
-FASTER, LONGER, SHARE, SIZE = "times as fast", "times as long", "of the time", "times the size"
-
-
-@dataclass(frozen=True)
-class Line:
-    """One line of the table.
-
-    Attributes:
-        row: Number of the row; several lines may share it.
-        work: What is done.
-        peer: What it is compared with.
-        file: Name of the raw result.
-        group: Where its values have the ratio: `"ratios"` or `"memory"`.
-        key: And there.
-        unit: What the ratio says.
-        aim: Least ratio where the unit is `FASTER` or `SHARE`, else the largest.
-    """
-
-    row: int
-    work: str
-    peer: str
-    file: str
-    group: str
-    key: str
-    unit: str
-    aim: float
-
-    @property
-    def more_is_better(self) -> bool:
-        return self.unit in (FASTER, SHARE)
-
-    def met(self, ratio: dict[str, float]) -> bool:
-        """Whether the median meets the aim."""
-        value = ratio["median"]
-        return value >= self.aim if self.more_is_better else value <= self.aim
-
-
-def steps(row: int, work: str, file: str, aim: float) -> list[Line]:
-    peers = {"two_tape": "", "two_tape_no_xla": ", no XLA"}
-    return [
-        Line(row, work, f"two-tape Keras step, float32{more}", file, "ratios", key, FASTER, aim)
-        for key, more in peers.items()
-    ]
-
-
-def loading(name: str) -> list[Line]:
-    file, peer = f"loading_{name}", "image_dataset_from_directory"
-    work = f"load `{name}` to 64x64"
-    return [
-        Line(6, work, f"`{peer}`", file, "ratios", peer, FASTER, 2.0),
-        Line(6, f"{work}: peak memory", "the result", file, "memory", "ours", SIZE, 2.0),
-    ]
-
-
-EXACT = "training step of the exact `DCGAN`"
-COMPILED = "torch, autocast and `torch.compile`"
-R3GAN = "convolutions and matrix products in a step of `R3GAN`"
-STUDY = "comparison of 6 arms x 5 seeds"
-PLAIN_FITS = "30 plain `fit` calls"
-NO_XLA = "comparison_fits_no_xla"
-SETTINGS = ("settings_dcgan", "settings_r3gan")
-AUGMENT = "`augment` in front of a `tf.data` pipeline"
-FIT = "fit of the slides' classifier"
-LINES = [
-    *steps(1, EXACT, "dcgan_step", 1.4),
-    Line(1, EXACT, "torch, float32", "dcgan_step", "ratios", "torch", FASTER, 2.5),
-    *steps(2, f"{EXACT}, bfloat16", "dcgan_step_bf16", 2.2),
-    Line(3, R3GAN, "all operations", "r3gan_share", "ratios", "of operations", SHARE, 0.8),
-    *[
-        Line(4, FIT, peer, "classifier_fit", "ratios", k, FASTER, 2.2)
-        for k, peer in {"plain": "plain `fit`", "plain_no_xla": "plain `fit`, no XLA"}.items()
-    ],
-    *[
-        Line(4, f"{FIT}, 50 images", peer, "classifier_few", "ratios", k, FASTER, 1.0)
-        for k, peer in {"plain": "plain `fit`", "plain_no_xla": "plain `fit`, no XLA"}.items()
-    ],
-    Line(5, STUDY, PLAIN_FITS, "comparison_fits", "ratios", "plain", FASTER, 3.5),
-    Line(5, STUDY, f"{PLAIN_FITS}, no XLA", NO_XLA, "ratios", "plain_no_xla", FASTER, 3.5),
-    Line(5, f"{STUDY}, GPU, JAX", PLAIN_FITS, "comparison_fits_gpu", "ratios", "plain", FASTER, 10),
-    *loading("bone-fracture-160"),
-    *loading("bone-fracture-originals"),
-    Line(7, f"{AUGMENT}, a pass", "a cached array", "augmenting", "ratios", "pass", LONGER, 1.05),
-    Line(7, f"{AUGMENT}, a `fit`", "a cached array", "augmenting", "ratios", "fit", LONGER, 1.05),
-    Line(9, "`import synthray`", "`import keras`", "importing", "ratios", "keras", LONGER, 1.1),
-    *[
-        Line(10, f"{what}, GPU, {name}", COMPILED, file, "ratios", f"{gan}, torch", FASTER, 1.0)
-        for name, file in {"JAX": "gpu_step_jax", "torch": "gpu_step_torch"}.items()
-        for gan, what in {"DCGAN": EXACT, "R3GAN": "training step of `R3GAN`"}.items()
-    ],
-]
 
 
 def load(folder: Path) -> dict[str, dict[str, Any]]:
     """Return the raw results by name; those of `--quick` tell nothing and are left out."""
     found = {path.stem: json.loads(path.read_text("utf-8")) for path in folder.glob("*.json")}
     return {name: raw for name, raw in found.items() if not raw["values"].get("quick")}
-
-
-def ratio_of(line: Line, raw: dict[str, dict[str, Any]]) -> dict[str, float] | None:
-    """Return median, low and high of a line; `None` if it has not been measured."""
-    if line.file not in raw:
-        return None
-    found: dict[str, float] | None = raw[line.file]["values"][line.group].get(line.key)
-    return found
 
 
 def as_text(ratio: dict[str, float]) -> str:
@@ -136,7 +39,7 @@ def speed(folder: Path = RESULTS, picture: Path = PICTURE) -> str:
         machines = dict.fromkeys(machine(each) for each in elsewhere.values())
         parts.append(f"The same on another machine, {'; '.join(machines)}:")
         measured = [line for line in LINES if ratio_of(line, elsewhere) is not None]
-        parts.append(rows_of(measured, elsewhere))
+        parts += [rows_of(measured, elsewhere), waits(elsewhere)]
     if picture.is_file():
         parts.append(
             f"![Times as fast as the peer, with the spread over the rounds](assets/{picture.name})"
@@ -161,6 +64,7 @@ def notes(raw: dict[str, dict[str, Any]]) -> str:
     if "dcgan_step_bf16" in raw:
         below = "[below](#what-the-processor-decides)"
         lines.append(f"- Row 2 is about time alone; what becomes of the images is told {below}.")
+    lines += [waits(raw)] if waits(raw) else []
     if "classifier_accuracy" in raw:
         v = raw["classifier_accuracy"]["values"]
         ours, plain = (sum(v["accuracies"][k]) / len(v["accuracies"][k]) for k in ("ours", "plain"))
@@ -194,6 +98,20 @@ def notes(raw: dict[str, dict[str, Any]]) -> str:
     )
     if machines:
         lines.append(f"- Measured on {'; '.join(machines)}.")
+    return "\n".join(lines)
+
+
+def waits(raw: dict[str, dict[str, Any]]) -> str:
+    """Return a line on each row that leaves out rounds in which a peer waited."""
+    lines = []
+    for line in LINES:
+        left = without_waits(line, raw)
+        if left is not None:
+            rounds = len(raw[line.file]["values"]["seconds"]["ours"])
+            lines.append(
+                f"- Row {line.row}, {line.peer}: without {rounds - len(left)} of {rounds} rounds, "
+                "in which the peer's `fit` [waited](#how-it-is-measured)."
+            )
     return "\n".join(lines)
 
 

@@ -314,6 +314,15 @@ def test_tables_tell_what_was_measured(load: Any, tmp_path: Path) -> None:
     elsewhere = tables.speed(tmp_path, picture).partition("The same on another machine, ")[2]
     assert elsewhere.startswith("2 cores of Abacus")
     assert elsewhere.count("times as") == elsewhere.count("1.50 [1.40, 1.61] times as long") == 1
+    seconds = {"ours": [10.0, 10, 10], "two_tape": [15, 20.473, 17], "torch": [24, 20.47, 24]}
+    ratios["two_tape_no_xla"] = ratios["torch"]
+    seconds["two_tape_no_xla"] = [20.47, 20.468, 20.475]
+    keep(tmp_path / "lathe", "dcgan_step", {"ratios": ratios, "seconds": seconds})
+    elsewhere = tables.speed(tmp_path, picture).partition("The same on another machine, ")[2]
+    assert "step, float32 | 1.60 [1.50, 1.70] times as fast | at least 1.4 | yes |" in elsewhere
+    assert "- Row 1, two-tape Keras step, float32: without 1 of 3 rounds, in which" in elsewhere
+    assert "float32, no XLA |" not in elsewhere  # all rounds waited
+    assert "torch, float32 | 2.40 [2.00, 3.00] times as fast" in elsewhere  # whose loop is its own
     assert tables.settings(tmp_path).startswith("Not measured")
     keep(
         tmp_path,
