@@ -37,7 +37,8 @@ def speed(folder: Path = RESULTS, picture: Path = PICTURE) -> str:
     for other in sorted(path for path in folder.iterdir() if path.is_dir()):
         elsewhere = load(other)
         machines = dict.fromkeys(machine(each) for each in elsewhere.values())
-        parts.append(f"The same on another machine, {'; '.join(machines)}:")
+        where = f"{'; '.join(machines)} (`{other.name}`)"
+        parts.append(f"The same on another machine, {where}:")
         measured = [line for line in LINES if ratio_of(line, elsewhere) is not None]
         parts += [rows_of(measured, elsewhere), waits(elsewhere)]
     if picture.is_file():

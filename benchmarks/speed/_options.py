@@ -12,7 +12,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from records import processor, record, write
+from records import instructions, processor, record, write
 from speed._pairs import as_text
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "speed"
@@ -55,6 +55,7 @@ def keep(args: argparse.Namespace, script: str, name: str, values: Mapping[str, 
         "rounds": args.rounds,
         "quick": args.quick,
         "processor": processor(),
+        "instructions": instructions(),
         "cores": cores(),
         "load_at_the_end": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
     }

@@ -22,7 +22,6 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import synthray as sr
-from records import instructions
 from speed import _options
 from speed._children import answer, ask
 from speed._pairs import paired, take_turns, timed
@@ -122,7 +121,6 @@ def main(arguments: list[str] | None = None) -> None:
             "largest_difference_of_losses": agreement,
             "batch_size": args.batch_size,
             "image_shape": [args.size, args.size, 1],
-            "instructions": instructions(),
         }
         _options.keep(args, "settings", f"settings_{network.lower()}", values)
 

@@ -74,7 +74,7 @@ class Conv2D(layers.Conv2D):
         odd = all(side % 2 for side in self.kernel_size)
         if not (odd and self._is_usual() and self.padding == "same" and set(self.strides) == {1}):
             return False
-        # In half precision each of the shares would be rounded.
+        # In half precision each share is rounded; for more than one map nothing is gained.
         exact = keras.backend.standardize_dtype(inputs.dtype) == "float32"
         return self.filters == 1 or (exact and inputs.shape[-1] >= _MANY * self.filters)
 
@@ -119,13 +119,14 @@ def _sum_of_taps(images: Any, kernel: Any) -> Any:
     shares = ops.matmul(ops.reshape(images, (-1, channels)), taps)
     # Maps first: each is shifted as a whole, and apart from the others its gradient is small.
     shares = ops.reshape(ops.transpose(shares), (high * wide, filters, -1, rows, cols))
+    shares = ops.cast(shares, "float32")  # half precision would round each sum
     shares = ops.pad(shares, [[0, 0]] * 3 + [[high // 2] * 2, [wide // 2] * 2])
     corners = itertools.product(range(high), range(wide))
     total = sum(
         share[..., i : i + rows, j : j + cols]
         for share, (i, j) in zip(ops.unstack(shares), corners, strict=True)
     )
-    return ops.transpose(total, (1, 2, 3, 0))
+    return ops.cast(ops.transpose(total, (1, 2, 3, 0)), images.dtype)
 
 
 @keras.saving.register_keras_serializable(package="synthray")
