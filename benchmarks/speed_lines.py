@@ -112,9 +112,12 @@ def ratio_of(line: Line, raw: dict[str, dict[str, Any]]) -> dict[str, float] | N
 
 def without_waits(line: Line, raw: dict[str, dict[str, Any]]) -> list[float] | None:
     """Return the ratios of the rounds in which a peer's steps were all; `None` if all were."""
-    seconds = raw.get(line.file, {}).get("values", {}).get("seconds", {})
+    values = raw.get(line.file, {}).get("values", {})
+    if line.key not in TWO_TAPE or not values.get("peers_tune", True):
+        return None
+    seconds = values.get("seconds", {})
     theirs = seconds.get(line.key, [])
-    if line.key not in TWO_TAPE or not any(map(waited, theirs)):
+    if not any(map(waited, theirs)):
         return None
     return [a / b for a, b in zip(theirs, seconds["ours"], strict=True) if not waited(a)]
 

@@ -151,6 +151,46 @@ def test_fit_takes_what_keras_takes() -> None:
     model.fit(data.to_py_dataset(16), verbose=0)
 
 
+@pytest.mark.backend
+def test_judges_what_keras_would() -> None:
+    data, held_out = bars(40, size=32), bars(50, size=32, seed=1)
+    images, labels, weight = held_out.images, held_out.labels, np.linspace(0, 1, 50)
+    model = FractureClassifier(image_shape=data.image_shape, seed=0)
+    options: dict[str, Any] = {"epochs": 2, "batch_size": 16, "verbose": 0}
+    history = model.fit(data, validation_data=(images, labels, weight), **options).history
+    expected = predict(model, images)
+    for given in (held_out, images, held_out.to_py_dataset(16)):
+        found = model.predict(given, batch_size=16, verbose=0)
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+    model.compile(steps_per_execution=1)
+    assert len(model.predict(images, batch_size=16, steps=2, verbose=0)) == 32
+
+    plain = keras.Model.evaluate(model, images, labels, 16, 0, weight)
+    assert model.evaluate(images, labels, 16, 0, weight) == pytest.approx(plain, rel=1e-5)
+    assert [history[f"val_{name}"][-1] for name in ("loss", "accuracy")] == pytest.approx(plain)
+    plain = keras.Model.evaluate(model, images, labels, verbose=0)
+    assert model.evaluate(held_out, verbose=0) == pytest.approx(plain, rel=1e-5)
+    with pytest.raises(ValueError, match="holds its labels"):
+        model.evaluate(held_out, labels)
+    with pytest.raises(ValueError, match="cardinality"):
+        model.evaluate(images, labels[:3], verbose=0)
+    with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
+        model.fit(data, batch_size=0, verbose=0)
+
+
+def test_nothing_waits_for_the_tuner_of_pipelines(monkeypatch: pytest.MonkeyPatch) -> None:
+    data, read = bars(40, size=32), []
+    model = FractureClassifier(image_shape=data.image_shape, seed=0)
+    for name in ("predict", "evaluate"):
+        monkeypatch.setattr(
+            keras.Model, name, lambda self, x, *rest, **options: read.append(x.options().autotune)
+        )
+    model.compile()
+    model.predict(data, verbose=0)
+    model.evaluate(data, verbose=0)
+    assert [tuning.enabled for tuning in read] == [False, False]
+
+
 def test_compile_arguments_survive_a_file(tmp_path: Path) -> None:
     model = FractureClassifier(image_shape=(28, 28, 1), dropout=(0.0, 0.1), name="mine")
     model.compile(keras.optimizers.SGD(0.25), metrics=None)

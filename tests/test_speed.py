@@ -323,6 +323,11 @@ def test_tables_tell_what_was_measured(load: Any, tmp_path: Path) -> None:
     assert "- Row 1, two-tape Keras step, float32: without 1 of 3 rounds, in which" in elsewhere
     assert "float32, no XLA |" not in elsewhere  # all rounds waited
     assert "torch, float32 | 2.40 [2.00, 3.00] times as fast" in elsewhere  # whose loop is its own
+    told = {"ratios": ratios, "seconds": seconds, "peers_tune": False}
+    keep(tmp_path / "lathe", "dcgan_step", told)
+    elsewhere = tables.speed(tmp_path, picture).partition("The same on another machine, ")[2]
+    assert "step, float32 | 1.50 [1.40, 1.61] times as fast" in elsewhere
+    assert "waited" not in elsewhere
     assert tables.settings(tmp_path).startswith("Not measured")
     keep(
         tmp_path,

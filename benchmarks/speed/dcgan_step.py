@@ -120,6 +120,7 @@ def main(arguments: list[str] | None = None) -> None:
         "seconds": seconds,
         "seconds_of_the_first_call": first,
         "steps_a_round": args.steps,
+        "peers_tune": False,  # once they did, and waited for it
         "agreement": agreement,
         "not_measured": missing,
         "config": gan.get_config(),

@@ -14,6 +14,7 @@ from synthray._backend import resolve_jit_compile, steps_at_once
 from synthray._devices import devices_of, divides_batches
 from synthray._seed_state import OrderByStep, SeededModel, with_callback
 from synthray._seeds import resolve_seed
+from synthray.classifiers._judging import JudgingModel
 from synthray.classifiers._network import classifier_network
 from synthray.datasets._batches import ArrayBatches
 from synthray.datasets._streams import streamed
@@ -24,7 +25,7 @@ _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as ImageDataset.to_grayscale
 
 
 @keras.saving.register_keras_serializable(package="synthray")
-class FractureClassifier(SeededModel):
+class FractureClassifier(JudgingModel, SeededModel):
     """A convolutional network of 13,585 parameters that sorts small radiographs into classes.
 
     At the default shape and two classes, `network` is layer by layer the network of the experiment
@@ -207,9 +208,14 @@ class FractureClassifier(SeededModel):
         weight = kwargs.get("sample_weight")
         if own_order and not splits and isinstance(weight, np.ndarray | None):
             kwargs.pop("sample_weight", None)
+            size = kwargs.pop("batch_size", None)
+            size = 32 if size is None else size
+            if not kwargs.get("validation_steps"):
+                at_once = kwargs.get("validation_batch_size") or size
+                kwargs["validation_data"] = self._streamed(kwargs.get("validation_data"), at_once)
             batches = ArrayBatches(
                 *((x, y) if weight is None else (x, y, weight)),
-                batch_size=kwargs.pop("batch_size", None) or 32,
+                batch_size=size,
                 shuffle=bool(kwargs.pop("shuffle", True)),
                 seed=self.seed,
             )

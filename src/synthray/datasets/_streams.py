@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from synthray._devices import share_of_process
+from synthray._devices import divides_batches, share_of_process
 from synthray.datasets._batches import ArrayBatches
 
 _AHEAD = 2  # batches that are ready before they are asked for
@@ -44,6 +44,29 @@ def streamed(
         return [batches.order.astype(np.int64, copy=False)]
 
     return passes(order, ["int64"], batch, len(batches), lasting=lasting)
+
+
+def for_judging(model: Any, arrays: tuple[NDArray[Any], ...], batch_size: int | None) -> Any:
+    """Return what `predict` and `evaluate` read arrays from, where that is faster, or `None`.
+
+    Keras' own pipeline has more functions, which TensorFlow prepares anew at each call, and the end
+    of a call waits for the thread that tunes it, for up to as long as the call took.
+
+    Args:
+        model: Who judges.
+        arrays: Images, or images with labels and perhaps weights.
+        batch_size: Images at once; `None` for Keras' 32.
+    """
+    if keras.backend.backend() != "tensorflow" or divides_batches(model):
+        return None
+    if len({len(array) for array in arrays}) != 1 or not len(arrays[0]):
+        return None  # Keras says what is wrong
+    import tensorflow as tf
+
+    with tf.device("CPU:0"):
+        rows = tf.data.Dataset.from_tensor_slices(arrays if len(arrays) > 1 else arrays[0])
+    size = 32 if batch_size is None else batch_size
+    return rows.batch(size).prefetch(_AHEAD).with_options(_untuned())
 
 
 class _Share(keras.utils.PyDataset):
@@ -105,9 +128,7 @@ def passes(
         found = tf.data.Dataset.range(num_batches).map(lambda i: (i, batch(i, *tables)))
         return found.prefetch(_AHEAD)
 
-    options = tf.data.Options()
-    # There is nothing to tune, and the tuner's thread keeps an epoch's end waiting.
-    options.autotune.enabled = False
+    options = _untuned()
     if not lasting:
         stream = tf.data.Dataset.range(1).flat_map(begin).map(lambda _, found: found)
         stream = stream.apply(tf.data.experimental.assert_cardinality(num_batches))
@@ -124,6 +145,18 @@ def passes(
     stream = tf.data.Dataset.range(num_batches).map(take).with_options(options)
     stream.numbered = numbered  # which goes when this goes
     return stream
+
+
+def _untuned() -> Any:
+    """Return options of a data set that TensorFlow does not tune.
+
+    There is nothing to tune, and the tuner's thread keeps an end waiting.
+    """
+    import tensorflow as tf
+
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return options
 
 
 def constants(arrays: tuple[NDArray[Any], ...]) -> list[Any]:
