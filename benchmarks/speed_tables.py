@@ -40,7 +40,7 @@ def speed(folder: Path = RESULTS, picture: Path = PICTURE) -> str:
         where = f"{'; '.join(machines)} (`{other.name}`)"
         parts.append(f"The same on another machine, {where}:")
         measured = [line for line in LINES if ratio_of(line, elsewhere) is not None]
-        parts += [rows_of(measured, elsewhere), waits(elsewhere)]
+        parts += [rows_of(measured, elsewhere), "\n".join(waits(elsewhere))]
     if picture.is_file():
         parts.append(
             f"![Times as fast as the peer, with the spread over the rounds](assets/{picture.name})"
@@ -65,7 +65,7 @@ def notes(raw: dict[str, dict[str, Any]]) -> str:
     if "dcgan_step_bf16" in raw:
         below = "[below](#what-the-processor-decides)"
         lines.append(f"- Row 2 is about time alone; what becomes of the images is told {below}.")
-    lines += [waits(raw)] if waits(raw) else []
+    lines += waits(raw)
     if "classifier_accuracy" in raw:
         v = raw["classifier_accuracy"]["values"]
         ours, plain = (sum(v["accuracies"][k]) / len(v["accuracies"][k]) for k in ("ours", "plain"))
@@ -102,7 +102,7 @@ def notes(raw: dict[str, dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def waits(raw: dict[str, dict[str, Any]]) -> str:
+def waits(raw: dict[str, dict[str, Any]]) -> list[str]:
     """Return a line on each row that leaves out rounds in which a peer waited."""
     lines = []
     for line in LINES:
@@ -113,7 +113,7 @@ def waits(raw: dict[str, dict[str, Any]]) -> str:
                 f"- Row {line.row}, {line.peer}: without {rounds - len(left)} of {rounds} rounds, "
                 "in which the peer's `fit` [waited](#how-it-is-measured)."
             )
-    return "\n".join(lines)
+    return lines
 
 
 def gpu_note(raw: dict[str, Any]) -> str:

@@ -6,14 +6,16 @@ from typing import Any
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
 from synthray.datasets._streams import for_judging
 from synthray.datasets.image_dataset import ImageDataset
 
 
 class JudgingModel(keras.Model):
-    """A `keras.Model` that reads what it judges as it reads what it trains on."""
+    """A `keras.Model` that reads what it judges as it reads what it trains on.
+
+    A subclass has `_arrays`, from an `ImageDataset` to images, and labels as its loss takes them.
+    """
 
     def predict(
         self,
@@ -35,7 +37,7 @@ class JudgingModel(keras.Model):
         if isinstance(x, ImageDataset):
             x = x.images
         if isinstance(x, np.ndarray) and steps is None:
-            x = self._streamed(x, batch_size)
+            x = for_judging(self, x, batch_size)
         return super().predict(x, batch_size, verbose, steps, callbacks)
 
     def evaluate(
@@ -62,25 +64,17 @@ class JudgingModel(keras.Model):
         Raises:
             ValueError: If the data set has more classes than the model.
         """
-        if isinstance(x, ImageDataset):
-            if y is not None:
-                raise ValueError("An ImageDataset holds its labels; leave y out.")
-            x, y = self._arrays(x)
+        x, y = self._unpacked(x, y)
         if steps is None and y is not None:
-            stream = self._streamed((x, y, sample_weight), batch_size)
+            stream = for_judging(self, (x, y, sample_weight), batch_size)
             if not isinstance(stream, tuple):
                 x, y, sample_weight = stream, None, None
         return super().evaluate(x, y, batch_size, verbose, sample_weight, steps, **kwargs)
 
-    def _streamed(self, data: Any, batch_size: int | None) -> Any:
-        """Return arrays as a stream of batches, where that is faster; anything else as it is."""
-        arrays = data if isinstance(data, tuple) else (data,)
-        arrays = tuple(array for array in arrays if array is not None)
-        if not (arrays and all(isinstance(array, np.ndarray) for array in arrays)):
-            return data
-        stream = for_judging(self, arrays, batch_size)
-        return data if stream is None else stream
-
-    def _arrays(self, data: ImageDataset) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Return images, and labels as the loss takes them."""
-        return data.images, data.labels
+    def _unpacked(self, x: Any, y: Any) -> tuple[Any, Any]:
+        """Return the arrays of an image set, labels as the loss takes them; others as they are."""
+        if not isinstance(x, ImageDataset):
+            return x, y
+        if y is not None:
+            raise ValueError("An ImageDataset holds its labels; leave y out.")
+        return self._arrays(x)

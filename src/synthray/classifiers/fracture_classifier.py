@@ -17,7 +17,7 @@ from synthray._seeds import resolve_seed
 from synthray.classifiers._judging import JudgingModel
 from synthray.classifiers._network import classifier_network
 from synthray.datasets._batches import ArrayBatches
-from synthray.datasets._streams import streamed
+from synthray.datasets._streams import for_judging, streamed
 from synthray.datasets.image_dataset import ImageDataset
 
 _SMALLEST = 27  # two convolutions and a pooling, each of which divides by three
@@ -195,13 +195,9 @@ class FractureClassifier(JudgingModel, SeededModel):
         """
         if not self.compiled:
             self.compile()
-        own_order = isinstance(x, ImageDataset)
-        if isinstance(x, ImageDataset):
-            if y is not None:
-                raise ValueError("An ImageDataset holds its labels; leave y out.")
-            x, y = self._arrays(x)
-        elif isinstance(x, np.ndarray) and isinstance(y, np.ndarray):
-            own_order = len(x) == len(y)  # else Keras says what is wrong
+        x, y = self._unpacked(x, y)
+        arrays = isinstance(x, np.ndarray) and isinstance(y, np.ndarray)
+        own_order = arrays and len(x) == len(y)  # else Keras says what is wrong
         if isinstance(kwargs.get("validation_data"), ImageDataset):
             kwargs["validation_data"] = self._arrays(kwargs["validation_data"])
         splits = kwargs.get("validation_split") or kwargs.get("steps_per_epoch")
@@ -212,7 +208,8 @@ class FractureClassifier(JudgingModel, SeededModel):
             size = 32 if size is None else size
             if not kwargs.get("validation_steps"):
                 at_once = kwargs.get("validation_batch_size") or size
-                kwargs["validation_data"] = self._streamed(kwargs.get("validation_data"), at_once)
+                held_out = kwargs.get("validation_data")
+                kwargs["validation_data"] = for_judging(self, held_out, at_once)
             batches = ArrayBatches(
                 *((x, y) if weight is None else (x, y, weight)),
                 batch_size=size,

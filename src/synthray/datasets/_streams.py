@@ -46,25 +46,32 @@ def streamed(
     return passes(order, ["int64"], batch, len(batches), lasting=lasting)
 
 
-def for_judging(model: Any, arrays: tuple[NDArray[Any], ...], batch_size: int | None) -> Any:
-    """Return what `predict` and `evaluate` read arrays from, where that is faster, or `None`.
+def for_judging(model: Any, data: Any, batch_size: int | None) -> Any:
+    """Return what `predict` and `evaluate` read arrays from, where that is faster.
 
     Keras' own pipeline has more functions, which TensorFlow prepares anew at each call, and the end
     of a call waits for the thread that tunes it, for up to as long as the call took.
 
     Args:
         model: Who judges.
-        arrays: Images, or images with labels and perhaps weights.
+        data: Images, or a tuple of images, labels and perhaps weights.
         batch_size: Images at once; `None` for Keras' 32.
+
+    Returns:
+        A `tf.data.Dataset`; the data as they are where they are not arrays of one length, and
+        where it would not be faster.
     """
+    arrays = [array for array in (data if isinstance(data, tuple) else [data]) if array is not None]
     if keras.backend.backend() != "tensorflow" or divides_batches(model):
-        return None
-    if len({len(array) for array in arrays}) != 1 or not len(arrays[0]):
-        return None  # Keras says what is wrong
+        return data
+    if not (arrays and all(isinstance(array, np.ndarray) for array in arrays)):
+        return data
+    if len(arrays[0]) == 0 or any(len(array) != len(arrays[0]) for array in arrays):
+        return data  # Keras says what is wrong
     import tensorflow as tf
 
     with tf.device("CPU:0"):
-        rows = tf.data.Dataset.from_tensor_slices(arrays if len(arrays) > 1 else arrays[0])
+        rows = tf.data.Dataset.from_tensor_slices(tuple(arrays) if len(arrays) > 1 else arrays[0])
     size = 32 if batch_size is None else batch_size
     return rows.batch(size).prefetch(_AHEAD).with_options(_untuned())
 
