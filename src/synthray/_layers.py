@@ -14,6 +14,7 @@ from keras import layers, ops
 
 from synthray._backend import cannot_convolve_to_one_map, runs_tensorflow_on_cpu
 from synthray._devices import replica_count, rows_of_replica
+from synthray._winograd import transposed_convolution
 
 _CONVOLUTIONS = (
     *(layers.Conv1D, layers.Conv2D, layers.Conv3D),
@@ -24,6 +25,9 @@ _CONVOLUTIONS = (
 
 
 _MANY = 32  # maps that a convolution reads for one that it makes
+# Maps, and products of numbers for an image, from which Winograd's form is worth its transforms
+# and seconds of compilation.
+_WIDE, _LARGE = 128, 2**27
 
 
 @keras.saving.register_keras_serializable(package="synthray")
@@ -77,6 +81,31 @@ class Conv2D(layers.Conv2D):
         # In half precision each share is rounded; for more than one map nothing is gained.
         exact = keras.backend.standardize_dtype(inputs.dtype) == "float32"
         return self.filters == 1 or (exact and inputs.shape[-1] >= _MANY * self.filters)
+
+
+@keras.saving.register_keras_serializable(package="synthray")
+class Conv2DTranspose(layers.Conv2DTranspose):
+    """`keras.layers.Conv2DTranspose`, with fewer multiplications where it doubles large images."""
+
+    def call(self, inputs: Any) -> Any:
+        """Convolve images `(n, h, w, c)`."""
+        if not (self._is_large(inputs) and runs_tensorflow_on_cpu()):
+            return super().call(inputs)
+        x = transposed_convolution(inputs, self.kernel)
+        if self.use_bias:
+            x = x + self.bias
+        return x if self.activation is None else self.activation(x)
+
+    def _is_large(self, inputs: Any) -> bool:
+        doubles = (self.kernel_size, self.strides, self.padding) == ((4, 4), (2, 2), "same")
+        usual = self.data_format == "channels_last" and self.output_padding is None
+        usual = usual and self.dilation_rate == (1, 1)
+        exact = keras.backend.standardize_dtype(inputs.dtype) == "float32"
+        if not (doubles and usual and exact) or None in inputs.shape[1:]:
+            return False
+        high, wide, channels = inputs.shape[1:]
+        products = high * wide * 16 * channels * self.filters
+        return min(channels, self.filters) >= _WIDE and products >= _LARGE
 
 
 def convolves(model: Any) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from synthray._layers import Conv2D, Dropout
+from synthray._layers import Conv2D, Conv2DTranspose, Dropout
 from synthray._seeds import resolve_seed, spawn_seeds
 from synthray.generators import losses
 from synthray.generators.gan import GAN, Logits, Updates
@@ -109,7 +109,7 @@ def dcgan_generator(
     )(z)
     x = layers.Reshape((height // 8, width_px // 8, base), dtype=dtype, name="reshape")(x)
     for i, filters in enumerate((128, 256, 512), start=1):
-        x = layers.Conv2DTranspose(
+        x = Conv2DTranspose(
             _filters(filters, width),
             4,
             strides=2,
