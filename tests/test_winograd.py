@@ -28,7 +28,10 @@ def by_definition(images: np.ndarray, kernel: np.ndarray) -> np.ndarray:
 
 # One tile with a rest, several, and as many as fit without one.
 @pytest.mark.parametrize("size", [(1, 4), (5, 7), (8, 2)])
-def test_outputs_and_gradients_are_those_of_the_definition(size: tuple[int, int]) -> None:
+def test_outputs_and_gradients_are_those_of_the_definition(
+    size: tuple[int, int], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tf.get_logger(), "propagate", True)
     rng = np.random.default_rng(0)
     images, kernel = rng.normal(size=(2, *size, 3)), rng.normal(size=(4, 4, 5, 3))
     toward = rng.normal(size=(2, 2 * size[0], 2 * size[1], 5))
@@ -38,6 +41,7 @@ def test_outputs_and_gradients_are_those_of_the_definition(size: tuple[int, int]
         outputs = transposed_convolution(*inputs)
         total = tf.reduce_sum(outputs * tf.constant(toward, tf.float32))
     np.testing.assert_allclose(outputs, by_definition(images, kernel), atol=2e-5)
+    assert "retracing" not in caplog.text  # as TensorFlow warns of functions traced again
 
     def change(d_images: np.ndarray, d_kernel: np.ndarray) -> float:
         return float((toward * by_definition(images + d_images, kernel + d_kernel)).sum())

@@ -61,22 +61,24 @@ def _compiled(transform: Callable[..., Any], shapes: Any, **options: int) -> tup
     """Return a linear transform of tensors of some shapes, and its transpose."""
     import tensorflow as tf
 
-    def forward(*inputs: Any) -> Any:
-        return transform(*inputs, **options)
+    # Partial functions, as TensorFlow warns of a function that is often traced by its code.
+    forward = functools.partial(transform, **options)
+    both = forward, functools.partial(_transposed, forward, shapes)
+    compiled = [tf.function(each, jit_compile=True, autograph=False) for each in both]
+    return compiled[0], compiled[1]
 
-    def transposed(*gradients: Any) -> Any:
-        n = tf.shape(gradients[0])[0]
-        zeros = [tf.zeros([n if side is None else side for side in shape]) for shape in shapes]
-        inputs = [tf.ensure_shape(*both) for both in zip(zeros, shapes, strict=True)]
-        with tf.GradientTape() as tape:
-            tape.watch(inputs)
-            outputs = forward(*inputs)
-        return tape.gradient(outputs, inputs, gradients)
 
-    def compiled(function: Callable[..., Any]) -> Any:
-        return tf.function(function, jit_compile=True, autograph=False)
+def _transposed(forward: Callable[..., Any], shapes: Any, *gradients: Any) -> Any:
+    """Apply the transpose of a linear transform of tensors of some shapes."""
+    import tensorflow as tf
 
-    return compiled(forward), compiled(transposed)
+    n = tf.shape(gradients[0])[0]
+    zeros = [tf.zeros([n if side is None else side for side in shape]) for shape in shapes]
+    inputs = [tf.ensure_shape(*both) for both in zip(zeros, shapes, strict=True)]
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        outputs = forward(*inputs)
+    return tape.gradient(outputs, inputs, gradients)
 
 
 def _transformed_tiles(images: Any) -> list[Any]:
