@@ -118,20 +118,25 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{len(left)} benchmarks, about {total:.0f} minutes on two cores.")
     temporary = tempfile.mkdtemp() if args.quick and args.out is None else None
     out = Path(temporary) if temporary else args.out or HERE / "results" / "speed"
-    failed = []
-    for name in left:
-        print(f"\n{name}", flush=True)
-        settings = {"KERAS_BACKEND": BENCHMARKS[name].backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
-        began = time.perf_counter()
-        done = subprocess.run(command(name, args, out), env=os.environ | settings, check=False)
-        print(f"  {time.perf_counter() - began:.0f} s", flush=True)
-        if done.returncode:
-            failed.append(name)
+    failed: list[str] = []
+    rest = list(left)
+    try:
+        for name in left:
+            print(f"\n{name}", flush=True)
+            settings = {"KERAS_BACKEND": BENCHMARKS[name].backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
+            began = time.perf_counter()
+            done = subprocess.run(command(name, args, out), env=os.environ | settings, check=False)
+            print(f"  {time.perf_counter() - began:.0f} s", flush=True)
+            if done.returncode:
+                failed.append(name)
+            rest.remove(name)
+    except KeyboardInterrupt:
+        print(f"\nInterrupted. To go on: --only {' '.join(rest)}")
     if temporary:
         shutil.rmtree(temporary)
     if failed:
         print("\nfailed:", *failed)
-    return int(bool(failed))
+    return int(bool(failed or rest))
 
 
 if __name__ == "__main__":

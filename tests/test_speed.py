@@ -8,6 +8,7 @@ import importlib.util
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -264,6 +265,23 @@ def test_what_cannot_run_is_told(
     assert "skipped: needs bone-fracture-160" in capsys.readouterr().out
     assert bench.main(["--only", *names, "--data", str(tmp_path)]) == 0
     assert capsys.readouterr().out.count("is not in the folder") == 2
+
+
+def test_what_was_interrupted_can_go_on(
+    load: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench = load("bench")
+    outcomes = iter([0, KeyboardInterrupt()])
+
+    def run(command: list[str], **_: Any) -> Any:
+        outcome = next(outcomes)
+        if isinstance(outcome, KeyboardInterrupt):
+            raise outcome
+        return SimpleNamespace(returncode=outcome)
+
+    monkeypatch.setattr(bench.subprocess, "run", run)
+    assert bench.main(["--quick", "--only", "dcgan_step", "r3gan_share", "importing"]) == 1
+    assert "Interrupted. To go on: --only r3gan_share importing\n" in capsys.readouterr().out
 
 
 def test_every_benchmark_has_a_line_in_the_table(load: Any) -> None:
