@@ -68,6 +68,8 @@ STUDY = "comparison of 6 arms x 5 seeds"
 PLAIN_FITS = "30 plain `fit` calls"
 NO_XLA = "comparison_fits_no_xla"
 SETTINGS = ("settings_dcgan", "settings_r3gan")
+# Of the environment, in the results of these by a name.
+VARIABLES = {"oneDNN": "TF_ENABLE_ONEDNN_OPTS", "kept memory": "TF_CPU_ALLOCATOR_USE_BFC"}
 AUGMENT = "`augment` in front of a `tf.data` pipeline"
 FIT = "fit of the slides' classifier"
 LINES = [

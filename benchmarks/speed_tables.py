@@ -13,7 +13,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from speed_lines import FASTER, LINES, NO_XLA, SETTINGS, Line, ratio_of, without_waits
+from speed_lines import FASTER, LINES, NO_XLA, SETTINGS, VARIABLES, Line, ratio_of, without_waits
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results" / "speed"
@@ -169,27 +169,28 @@ def growth(folder: Path = RESULTS) -> str:
 
 
 def settings(folder: Path = RESULTS) -> str:
-    """Return the table of precisions, with and without oneDNN."""
+    """Return the table of precisions and variables of the environment."""
     found = {name: raw for name, raw in sorted(load(folder).items()) if name in SETTINGS}
     if not found:
         return "Not measured: `python benchmarks/speed/settings.py`."
     rows = ["| step of | setting | times as fast | seconds |", "|---|---|---|---|"]
-    notes = {}
+    notes: dict[str, list[str]] = {}
     for raw in found.values():
         v = raw["values"]
         for name, seconds in v["seconds_of_a_step"].items():
-            dtype, _, onednn = name.partition(", ")
-            setting = f"`{dtype}`" + (", `TF_ENABLE_ONEDNN_OPTS=1`" if onednn else "")
+            dtype, _, variable = name.partition(", ")
+            setting = f"`{dtype}`" + (f", `{VARIABLES[variable]}=1`" if variable else "")
             told = as_text(v["ratios"][name]) if name in v["ratios"] else "1"
             middle = statistics.median(seconds)
             rows.append(f"| `{v['network']}` | {setting} | {told} | {middle:.2f} |")
         note = (
-            f"Default models, {' x '.join(map(str, v['image_shape']))}, batch {v['batch_size']}, "
+            f"default model, {' x '.join(map(str, v['image_shape']))}, batch {v['batch_size']}, "
             f"each turn in a process of its own, {v['rounds']} rounds. Measured on {machine(raw)}; "
             f"its wide instructions: {', '.join(v['instructions']) or 'not told'}."
         )
-        notes[note] = None
-    return "\n".join([*rows, "", *notes])
+        notes.setdefault(note, []).append(f"`{v['network']}`")
+    told_of = [f"- {' and '.join(networks)}: {note}" for note, networks in notes.items()]
+    return "\n".join([*rows, "", *told_of])
 
 
 def plot(folder: Path = RESULTS, picture: Path = PICTURE) -> bool:

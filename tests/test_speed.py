@@ -182,8 +182,9 @@ def test_settings(
     words = ["--quick", "--out", str(tmp_path), "--networks", "DCGAN", "--dtypes", "float32"]
     settings.main(words)
     found = values(tmp_path / "settings_dcgan.json")
-    assert [each["TF_ENABLE_ONEDNN_OPTS"] for each in given] == [None, "1"]
-    assert set(found["ratios"]) == {"float32, oneDNN"}
+    assert [each["TF_ENABLE_ONEDNN_OPTS"] for each in given] == [None, "1", None]
+    assert [each["TF_CPU_ALLOCATOR_USE_BFC"] for each in given] == [None, None, "1"]
+    assert set(found["ratios"]) == {"float32, oneDNN", "float32, kept memory"}
     assert positive(found["ratios"])
     assert found["largest_difference_of_losses"] == {"float32": 0.0}
     with pytest.raises(SystemExit, match=r"R3GAN: the losses in float32 differ by 0\.5"):

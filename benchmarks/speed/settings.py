@@ -1,13 +1,14 @@
-"""Training steps by what can be set without a change of code: precision, and TensorFlow's oneDNN.
+"""Training steps by what can be set without a change of code: precision, oneDNN, memory.
 
     python benchmarks/speed/settings.py [--networks DCGAN R3GAN] [--dtypes float32] [--rounds 5]
 
-oneDNN brings TensorFlow faster convolutions. TensorFlow turns it on by itself only on processors
-with certain instructions; `TF_ENABLE_ONEDNN_OPTS=1`, set before Python starts, turns it on
-elsewhere. Each measurement is a process of its own, in turns: as TensorFlow comes, and with that
-variable, in each precision. Checks that losses at equal weights agree. Writes
-`settings_<network>.json`; a ratio says how many times as fast as `float32`, as TensorFlow comes, a
-setting is.
+Two variables of the environment count, set before Python starts. oneDNN brings TensorFlow faster
+convolutions, which it turns on by itself only on processors with certain instructions, and
+`TF_ENABLE_ONEDNN_OPTS=1` elsewhere. `TF_CPU_ALLOCATOR_USE_BFC=1` makes TensorFlow keep the memory
+of large maps, where the system gets it back and gives it anew, filled with zeros, at each step.
+Each measurement is a process of its own, in turns: as TensorFlow comes, and with each variable, in
+each precision. Checks that losses at equal weights agree. Writes `settings_<network>.json`; a ratio
+says how many times as fast as `float32`, as TensorFlow comes, a setting is.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ import synthray as sr
 from speed import _options
 from speed._children import answer, ask
 from speed._pairs import paired, take_turns, timed
+from speed_lines import VARIABLES
 
 NETWORKS = ("DCGAN", "R3GAN")
 DTYPES = ("float32", "mixed_bfloat16")
-ONEDNN = {"": None, ", oneDNN": "1"}  # what is added to the name: the variable
 TOLERANCE = {"float32": 1e-3, "mixed_bfloat16": 1e-1}
 QUICK = {"steps": 1, "batch_size": 4, "size": 16}
 TINY: dict[str, Any] = {
@@ -58,14 +59,23 @@ def measure(args: Any) -> None:
     )
 
 
-def one(network: str, dtype: str, onednn: str | None, args: Any, losses: dict[str, Any]) -> float:
-    """Return the seconds of a step in a new process; keep its first losses."""
+def one(network: str, dtype: str, setting: str, args: Any, losses: dict[str, Any]) -> float:
+    """Return the seconds of a step in a new process; keep its first losses.
+
+    Args:
+        network: Name of a class.
+        dtype: Its precision.
+        setting: Name of the variable to set, a key of `VARIABLES`, or an empty string.
+        args: Those of the command.
+        losses: Lists of pairs by precision, to which this one's is added.
+    """
     words = ["--child", "--networks", network, "--dtypes", dtype]
     words += ["--quick"] * args.quick
     for name in ("steps", "batch_size", "size", "seed", "threads"):
         if getattr(args, name) is not None:
             words += [f"--{name.replace('_', '-')}", str(getattr(args, name))]
-    found = ask(__file__, *words, environment={"TF_ENABLE_ONEDNN_OPTS": onednn})
+    environment = {name: "1" if key == setting else None for key, name in VARIABLES.items()}
+    found = ask(__file__, *words, environment=environment)
     losses.setdefault(dtype, []).append([found["d_loss"], found["g_loss"]])
     return float(found["seconds"])
 
@@ -102,9 +112,11 @@ def main(arguments: list[str] | None = None) -> None:
     for network in args.networks:
         losses: dict[str, Any] = {}
         work = {
-            f"{dtype}{name}": functools.partial(one, network, dtype, value, args, losses)
+            ", ".join(filter(None, (dtype, name))): functools.partial(
+                one, network, dtype, name, args, losses
+            )
             for dtype in dtypes
-            for name, value in ONEDNN.items()
+            for name in ("", *VARIABLES)
         }
         seconds = take_turns(work, args.rounds)
         agreement = apart(network, losses)
