@@ -129,7 +129,7 @@ def _untransformed(*products: Any, height: int, width: int) -> Any:
         for phase in range(2):
             parts = [place[:, :, :, phase] for place in places]
             lines.append(tf.reshape(tf.stack(parts), (_OUTPUTS, -1, across, 2 * filters)))
-    # (6, 3, n * rows, across, 2 * filters), so that no tensor has more axes than TensorFlow Lite.
+    # (6, 3, n * rows, across, 2 * filters): TensorFlow Lite transposes no more axes than six.
     images = tf.transpose(tf.stack(lines), (2, 0, 3, 1, 4))
     images = tf.reshape(images, (-1, rows * 2 * _OUTPUTS, across * 2 * _OUTPUTS, filters))
     return images[:, 1 : 1 + height, 1 : 1 + width]
