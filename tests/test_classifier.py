@@ -178,6 +178,23 @@ def test_judges_what_keras_would() -> None:
         model.fit(data, batch_size=0, verbose=0)
 
 
+@pytest.mark.backend
+def test_gray_images_with_and_without_their_channel() -> None:
+    data = bars(40, size=32)
+    with_channel, labels = data.images, data.labels
+    without = with_channel[..., 0]
+    model = FractureClassifier(image_shape=data.image_shape, seed=0)
+    options: dict[str, Any] = {"batch_size": 16, "verbose": 0}
+    for images, held_out in ((without, with_channel), (with_channel, without)):
+        model.fit(images, labels, validation_data=(held_out, labels), **options)
+    forms = (without, with_channel, without)
+    probabilities = [model.predict(images, **options) for images in forms]
+    for found in probabilities[1:]:
+        np.testing.assert_array_equal(found, probabilities[0])
+    scores = [model.evaluate(images, labels, **options) for images in forms]
+    assert scores[0] == scores[1] == scores[2]
+
+
 def test_nothing_waits_for_the_tuner_of_pipelines(monkeypatch: pytest.MonkeyPatch) -> None:
     data, read = bars(40, size=32), []
     model = FractureClassifier(image_shape=data.image_shape, seed=0)

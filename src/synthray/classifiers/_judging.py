@@ -14,8 +14,11 @@ from synthray.datasets.image_dataset import ImageDataset
 class JudgingModel(keras.Model):
     """A `keras.Model` that reads what it judges as it reads what it trains on.
 
-    A subclass has `_arrays`, from an `ImageDataset` to images, and labels as its loss takes them.
+    A subclass has `image_shape`, and `_arrays`, from an `ImageDataset` to images, and labels as its
+    loss takes them.
     """
+
+    image_shape: tuple[int, int, int]
 
     def predict(
         self,
@@ -34,8 +37,7 @@ class JudgingModel(keras.Model):
             steps: As there.
             callbacks: As there.
         """
-        if isinstance(x, ImageDataset):
-            x = x.images
+        x = x.images if isinstance(x, ImageDataset) else self._with_channel(x)
         if isinstance(x, np.ndarray) and steps is None:
             x = for_judging(self, x, batch_size)
         return super().predict(x, batch_size, verbose, steps, callbacks)
@@ -74,7 +76,15 @@ class JudgingModel(keras.Model):
     def _unpacked(self, x: Any, y: Any) -> tuple[Any, Any]:
         """Return the arrays of an image set, labels as the loss takes them; others as they are."""
         if not isinstance(x, ImageDataset):
-            return x, y
+            return self._with_channel(x), y
         if y is not None:
             raise ValueError("An ImageDataset holds its labels; leave y out.")
         return self._arrays(x)
+
+    def _with_channel(self, x: Any) -> Any:
+        """Return an array of gray images `(n, h, w)` with its channel; others as they are.
+
+        TensorFlow traces once for both forms, with images of no known shape.
+        """
+        gray = isinstance(x, np.ndarray) and x.ndim == 3 and self.image_shape[-1] == 1
+        return x[..., None] if gray else x

@@ -198,8 +198,11 @@ class FractureClassifier(JudgingModel, SeededModel):
         x, y = self._unpacked(x, y)
         arrays = isinstance(x, np.ndarray) and isinstance(y, np.ndarray)
         own_order = arrays and len(x) == len(y)  # else Keras says what is wrong
-        if isinstance(kwargs.get("validation_data"), ImageDataset):
-            kwargs["validation_data"] = self._arrays(kwargs["validation_data"])
+        held_out = kwargs.get("validation_data")
+        if isinstance(held_out, ImageDataset):
+            kwargs["validation_data"] = self._arrays(held_out)
+        elif isinstance(held_out, tuple) and held_out:
+            kwargs["validation_data"] = (self._with_channel(held_out[0]), *held_out[1:])
         splits = kwargs.get("validation_split") or kwargs.get("steps_per_epoch")
         weight = kwargs.get("sample_weight")
         if own_order and not splits and isinstance(weight, np.ndarray | None):
@@ -208,8 +211,8 @@ class FractureClassifier(JudgingModel, SeededModel):
             size = 32 if size is None else size
             if not kwargs.get("validation_steps"):
                 at_once = kwargs.get("validation_batch_size") or size
-                held_out = kwargs.get("validation_data")
-                kwargs["validation_data"] = for_judging(self, held_out, at_once)
+                found = kwargs.get("validation_data")
+                kwargs["validation_data"] = for_judging(self, found, at_once)
             batches = ArrayBatches(
                 *((x, y) if weight is None else (x, y, weight)),
                 batch_size=size,
