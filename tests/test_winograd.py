@@ -13,6 +13,7 @@ from keras import layers
 import synthray as sr
 from synthray import _layers
 from synthray._winograd import transposed_convolution
+from test_layers import trained
 
 
 def by_definition(images: np.ndarray, kernel: np.ndarray) -> np.ndarray:
@@ -70,15 +71,6 @@ def count_calls(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return calls
 
 
-def one_step(layer: keras.Layer, images: np.ndarray) -> list[np.ndarray]:
-    """Return outputs, and the weights after one step of descent, of the layer and one before."""
-    scaled = layers.Dense(images.shape[-1], kernel_initializer="identity")
-    model = keras.Sequential([keras.Input(images.shape[1:]), scaled, layer])
-    model.compile(keras.optimizers.SGD(1.0), "mse", jit_compile=False)
-    model.fit(images, np.ones(layer.compute_output_shape(images.shape)), verbose=0)
-    return [*model.get_weights(), model.predict(images, verbose=0)]
-
-
 def test_a_large_layer_is_that_of_keras(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = count_calls(monkeypatch)
     images = np.random.default_rng(0).normal(size=(2, 16, 32, 128)).astype("float32")
@@ -89,12 +81,14 @@ def test_a_large_layer_is_that_of_keras(monkeypatch: pytest.MonkeyPatch) -> None
         "kernel_initializer": keras.initializers.GlorotUniform(3),
         "bias_initializer": keras.initializers.RandomNormal(seed=1),
     }
+    target = np.full((2, 32, 64, 128), 100, np.float32)  # far off, for a step that can be seen
     found = [
-        one_step(kind(128, 4, **options), images)
+        trained(kind(128, 4, **options), images, target=target)
         for kind in (layers.Conv2DTranspose, _layers.Conv2DTranspose)
     ]
     assert calls
-    for one, other in zip(*found, strict=True):
+    (weights, outputs), (own_weights, own_outputs) = found
+    for one, other in zip([*weights, outputs], [*own_weights, own_outputs], strict=True):
         np.testing.assert_allclose(other, one, rtol=1e-5, atol=2e-6)
 
 
