@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import keras
+
+from synthray._draws import drawn
 
 
 def devices_of(model: keras.Model) -> int:
@@ -93,7 +96,7 @@ def rows_of_replica(draw: Callable[[Any], Any], n: Any) -> Any:
     """
     replica = _replica()
     if replica is None:
-        return draw(n)
+        return drawn(partial(draw, n))
     first = n * replica.replica_id_in_sync_group
     return draw(n * replica.num_replicas_in_sync)[first : first + n]
 

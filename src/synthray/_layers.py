@@ -191,16 +191,20 @@ class BatchNormalization(layers.BatchNormalization):
 
 @keras.saving.register_keras_serializable(package="synthray")
 class Dropout(layers.Dropout):
-    """`keras.layers.Dropout` that drops on several devices what it would drop on one."""
+    """`keras.layers.Dropout` that drops on several devices what it would drop on one.
+
+    On torch too it draws apart from what it drops, so that a step can be recorded.
+    """
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Drop values of a batch."""
-        if not (training and self.rate > 0) or replica_count() == 1:
+        apart = replica_count() > 1 or keras.backend.backend() == "torch"
+        if not (training and self.rate > 0 and apart):
             return super().call(inputs, training=training)
-        n, *shape = ops.shape(inputs)
+        (n, *shape), dtype = ops.shape(inputs), inputs.dtype
 
         def draw(rows: Any) -> Any:
-            ones = ops.ones((rows, *shape), inputs.dtype)
+            ones = ops.ones((rows, *shape), dtype)
             return keras.random.dropout(ones, self.rate, self.noise_shape, self.seed_generator)
 
         return inputs * rows_of_replica(draw, n)

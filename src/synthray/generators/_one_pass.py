@@ -10,12 +10,14 @@ from synthray._adam import adam
 from synthray._backend import resolve_jit_compile
 from synthray._devices import scope_of
 from synthray._seed_state import SeededModel
+from synthray.generators._recorded import RecordedStep, worth_recording
 
 
 class OnePassModel(SeededModel):
     """Several networks that the stock `fit` trains as one, by the sum of their losses."""
 
     LOSS_ADVICE: ClassVar[str] = ""
+    train_function: Any
 
     def compile(self, optimizer: Any = None, **kwargs: Any) -> None:
         """Set the optimizer for all networks.
@@ -24,7 +26,8 @@ class OnePassModel(SeededModel):
             optimizer: A Keras optimizer or its name; by default that of `default_optimizer`.
             **kwargs: `jit_compile`, `steps_per_execution`, `run_eagerly`, `auto_scale_loss` as in
                 Keras. `jit_compile="auto"` leaves XLA off on TensorFlow without a GPU, where it
-                is slower.
+                is slower. On torch with CUDA it records a step, once for each size of batch, and
+                repeats it; `run_eagerly=True` runs the Python of each step, there as elsewhere.
 
         Raises:
             ValueError: If a `loss` is given: the model has its own.
@@ -39,6 +42,14 @@ class OnePassModel(SeededModel):
             super().compile(optimizer=optimizer or self.default_optimizer(), **kwargs)
             # TensorFlow traces the step twice if the first step makes variables.
             self.optimizer.build(self.trainable_variables)
+
+    def make_train_function(self, force: bool = False) -> Any:
+        """Make what `fit` calls at each step, as Keras does; on torch with CUDA, record it."""
+        fresh = force or self.train_function is None
+        super().make_train_function(force)
+        if fresh and worth_recording(self):
+            self.train_function = RecordedStep(self, self.train_function)
+        return self.train_function
 
     def default_optimizer(self) -> keras.Optimizer:
         """Return the optimizer that `compile()` takes when it is given none."""

@@ -162,7 +162,9 @@ class R3GANStep(GAN):
         if len(labels.shape) == 2 and labels.shape[1] == self.num_classes:
             chosen = ops.cast(labels, "float32")
         else:
-            chosen = ops.one_hot(ops.cast(ops.reshape(labels, (-1,)), "int32"), self.num_classes)
+            # Not `one_hot`, which looks at the numbers on torch: such a step cannot be recorded.
+            numbers = ops.cast(ops.reshape(labels, (-1, 1)), "int32")
+            chosen = ops.cast(ops.equal(numbers, ops.arange(self.num_classes)), "float32")
         return chosen * self._label_weight()
 
     def _label_weight(self) -> Any:
