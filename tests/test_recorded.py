@@ -344,6 +344,52 @@ def test_a_graph_is_captured_once_and_repeated(fake_cuda: list[str]) -> None:
     assert len(calls) == 2
 
 
+def test_a_graph_gives_its_memory_back_and_is_captured_anew(fake_cuda: list[str]) -> None:
+    import torch
+
+    graph = _cuda_graph.CudaGraph(lambda tensors: {"twice": tensors[0] * 2})
+    for values in ((1.0, 2.0), (3.0,)):
+        for value in values:
+            assert graph([torch.tensor(value)])["twice"] == 2 * value
+        graph.release()
+        assert graph.graph is None
+    assert fake_cuda == ["wait", "beside", "wait", "capture", "capture"]
+
+
+def test_a_training_releases_at_its_end(
+    recording: Callable[[bool], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Noted(_cuda_graph.CudaGraph):
+        def __init__(self, operations: Any) -> None:
+            self.released = 0
+            self._operations = operations
+
+        def __call__(self, tensors: list[Any]) -> Any:
+            assert self.released == 0
+            return self._operations(tensors)
+
+        def release(self) -> None:
+            self.released += 1
+
+    recording(True)
+    model = Small()
+    fit(model)
+    for each in model.train_function.recordings.values():
+        each.repeat = Noted(each.repeat)
+    model.fit(images(), batch_size=8, verbose=0)
+    assert [r.repeat.released for r in model.train_function.recordings.values()] == [1, 1]
+    for each in model.train_function.recordings.values():
+        each.repeat.released = 0
+
+    def stop(batch: int, logs: Any) -> None:
+        raise KeyboardInterrupt
+
+    interrupting = keras.callbacks.LambdaCallback(on_train_batch_end=stop)
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, callbacks=[interrupting])
+    assert [r.repeat.released for r in model.train_function.recordings.values()] == [1, 1]
+
+
 def test_what_cannot_be_captured_is_called(
     fake_cuda: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

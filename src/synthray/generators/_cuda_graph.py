@@ -14,7 +14,8 @@ _log = logging.getLogger("synthray")
 class CudaGraph:
     """Calls operations once, captures them at the second call, and from then on repeats that.
 
-    Where they cannot be captured they are called each time, and a line of the log says why.
+    After a release it captures them at the next call. Where they cannot be captured they are called
+    each time, and a line of the log says why.
 
     Args:
         operations: From a list of tensors, of the same shapes each time, to a dict of tensors.
@@ -25,20 +26,19 @@ class CudaGraph:
 
         self._operations = torch.no_grad()(operations)
         self._stream = torch.cuda.Stream()
-        self._calls = 0
-        self._inputs: list[Any] = []
-        self._outputs: Tensors = {}
-        self.graph: Any = None
+        self._called = self._refused = False
+        self.release()
 
     def __call__(self, tensors: list[Any]) -> Tensors:
         """Return what the operations make of tensors."""
-        self._calls += 1
-        if self._calls == 1:
+        if not self._called:
+            self._called = True
             return self._beside(tensors)
-        if self._calls == 2:
+        if self.graph is None and not self._refused:
             try:
                 self._capture(tensors)
             except RuntimeError as error:
+                self._refused = True
                 _log.warning("Training without a graph of CUDA, which is slower: %s", error)
         if self.graph is None:
             return self._operations(tensors)
@@ -47,6 +47,12 @@ class CudaGraph:
         self.graph.replay()
         # The graph writes to the same memory each time.
         return {name: value.clone() for name, value in self._outputs.items()}
+
+    def release(self) -> None:
+        """Give the memory of the graph back, which holds all that the operations ever hold."""
+        self._inputs: list[Any] = []
+        self._outputs: Tensors = {}
+        self.graph: Any = None
 
     def _beside(self, tensors: list[Any]) -> Tensors:
         """Call them where they will be captured: libraries take memory for a stream once."""

@@ -51,6 +51,14 @@ class OnePassModel(SeededModel):
             self.train_function = RecordedStep(self, self.train_function)
         return self.train_function
 
+    def fit(self, *args: Any, **kwargs: Any) -> keras.callbacks.History:
+        """Train; the stock Keras `fit`."""
+        try:
+            return super().fit(*args, **kwargs)
+        finally:
+            if isinstance(self.train_function, RecordedStep):
+                self.train_function.release()
+
     def default_optimizer(self) -> keras.Optimizer:
         """Return the optimizer that `compile()` takes when it is given none."""
         return adam(1e-4)

@@ -73,6 +73,12 @@ class RecordedStep:
             return recording.step(batch)
         return self._record(key, batch)
 
+    def release(self) -> None:
+        """Give memory back that only a training needs; what was recorded stays."""
+        for recording in self.recordings.values():
+            if isinstance(recording.repeat, CudaGraph):
+                recording.repeat.release()
+
     def _record(self, key: str, batch: Any) -> Logs:
         variables = _variables(self._model)
         before = [variable.value.detach().clone() for variable in variables]
