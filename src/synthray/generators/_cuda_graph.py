@@ -39,6 +39,7 @@ class CudaGraph:
                 self._capture(tensors)
             except RuntimeError as error:
                 self._refused = True
+                self.release()
                 _log.warning("Training without a graph of CUDA, which is slower: %s", error)
         if self.graph is None:
             return self._operations(tensors)
