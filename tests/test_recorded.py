@@ -356,9 +356,7 @@ def test_a_graph_gives_its_memory_back_and_is_captured_anew(fake_cuda: list[str]
     assert fake_cuda == ["wait", "beside", "wait", "capture", "capture"]
 
 
-def test_a_training_releases_at_its_end(
-    recording: Callable[[bool], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_training_releases_at_its_end(recording: Callable[[bool], None]) -> None:
     class Noted(_cuda_graph.CudaGraph):
         def __init__(self, operations: Any) -> None:
             self.released = 0

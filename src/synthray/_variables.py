@@ -1,4 +1,4 @@
-"""Values of variables: copied, and given back."""
+"""Variables of a model, and their values: copied, and given back."""
 
 from __future__ import annotations
 
@@ -7,6 +7,19 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+Groups = tuple[list[Any], list[Any], list[Any], list[Any]]
+"""Weights that are trained, others, those of the optimizer, those of metrics."""
+
+
+def variables_of(model: Any) -> Groups:
+    """Return the variables of a training step, in the order in which Keras hands over values."""
+    return (
+        model.trainable_variables,
+        model.non_trainable_variables,
+        model.optimizer.variables,
+        model.metrics_variables,
+    )
 
 
 def values_of(variables: Iterable[Any]) -> list[NDArray[Any]]:

@@ -16,27 +16,17 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from synthray._variables import assign, values_of
+from synthray._variables import Groups, assign, values_of, variables_of
 from synthray.comparison.augmentation import BatchAugmentation
 
 Values = list[NDArray[Any]]
 """The values of all variables of one classifier, in the order of `variables_of`."""
-State = tuple[list[Any], list[Any], list[Any], list[Any]]
-"""Variables of several: weights, others, those of the optimizer, those of metrics."""
+State = Groups
+"""The same groups, of several classifiers: each array has one more axis."""
 Augment = Callable[[Any, Any, Any], Any]
 Use = Literal["plain", "augmented", "test"]
 Described = tuple[tuple[int, ...], Any]
 """Shape and dtype of an array."""
-
-
-def variables_of(model: Any) -> State:
-    """Return the variables that a training step reads and writes."""
-    return (
-        model.trainable_variables,
-        model.non_trainable_variables,
-        model.optimizer.variables,
-        model.metrics_variables,
-    )
 
 
 def read(model: Any) -> Values:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import keras
 
-from synthray._variables import assign
+from synthray._variables import assign, variables_of
 
 Half = Literal["discriminator", "generator"]
 # Differentiates a loss by some variables, updates these, and returns the loss.
@@ -71,7 +71,7 @@ def _torch(model: Any, compute: Callable[[], Any], variables: list[Any]) -> Any:
 
 def _jax_step(model: Any, state: tuple[Any, ...], data: Any) -> Any:
     """Compute with the values of a state in place of the variables', and return the new state."""
-    groups = _variables(model)
+    groups = variables_of(model)
     held: list[tuple[Any, Any]] = []
     for group, values in zip(groups, state, strict=True):
         held += zip(group, values, strict=True)
@@ -84,7 +84,7 @@ def _jax(model: Any, compute: Callable[[], Any], variables: list[Any]) -> Any:
     import jax
 
     chosen = {id(variable) for variable in variables}
-    rest = [v for group in _variables(model) for v in group if id(v) not in chosen]
+    rest = [v for group in variables_of(model) for v in group if id(v) not in chosen]
     fixed = [(v, v.value) for v in rest]
 
     def pure(values: list[Any]) -> tuple[Any, Any]:
@@ -107,13 +107,3 @@ def _jax(model: Any, compute: Callable[[], Any], variables: list[Any]) -> Any:
         )
     assign([*held, *state], [*new[0], *new[1]])
     return loss
-
-
-def _variables(model: Any) -> list[list[Any]]:
-    """Return a model's variables in the order in which Keras hands their values to a step."""
-    return [
-        model.trainable_variables,
-        model.non_trainable_variables,
-        model.optimizer.variables,
-        model.metrics_variables,
-    ]

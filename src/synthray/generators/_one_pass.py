@@ -45,9 +45,8 @@ class OnePassModel(SeededModel):
 
     def make_train_function(self, force: bool = False) -> Any:
         """Make what `fit` calls at each step, as Keras does; on torch with CUDA, record it."""
-        fresh = force or self.train_function is None
         super().make_train_function(force)
-        if fresh and worth_recording(self):
+        if not isinstance(self.train_function, RecordedStep) and worth_recording(self):
             self.train_function = RecordedStep(self, self.train_function)
         return self.train_function
 

@@ -15,11 +15,13 @@ import logging
 import re
 import textwrap
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
 import keras
 
 from synthray._draws import Draw, given, noted
+from synthray._variables import assign, variables_of
 from synthray.generators._cuda_graph import CudaGraph
 
 Logs = dict[str, Any]
@@ -59,19 +61,20 @@ class RecordedStep:
 
     def __call__(self, data: Any) -> Logs:
         """Take a step; `data` is a list of one batch, as Keras hands it over."""
+        if self.reason is not None:
+            return self._plain(data)
         batch = keras.tree.map_structure(_on_device, data[0])
         key = str(keras.tree.map_structure(_described, batch))
-        if self.reason is not None:
-            return self._plain([batch])
         if key not in self._draws:
             if len(self._draws) == _MOST:
                 return self._give_up(batch, f"batches come in more than {_MOST} sizes")
             with noted() as self._draws[key]:
                 return self._plain([batch])
+        variables = list(chain(*variables_of(self._model)))
         recording = self.recordings.get(key)
-        if recording is not None and recording.is_of(_variables(self._model)):
+        if recording is not None and recording.is_of(variables):
             return recording.step(batch)
-        return self._record(key, batch)
+        return self._record(key, batch, variables)
 
     def release(self) -> None:
         """Give memory back that only a training needs; what was recorded stays."""
@@ -79,19 +82,17 @@ class RecordedStep:
             if isinstance(recording.repeat, CudaGraph):
                 recording.repeat.release()
 
-    def _record(self, key: str, batch: Any) -> Logs:
-        variables = _variables(self._model)
+    def _record(self, key: str, batch: Any, variables: list[Any]) -> Logs:
         before = [variable.value.detach().clone() for variable in variables]
-        recording = Recording(variables, self._draws[key])
         try:
-            logs = recording.record(self._plain, batch)
+            self.recordings[key], logs = recorded(
+                self._plain, batch, variables, draws=self._draws[key]
+            )
         except Exception as error:  # of any kind: losses and layers may be anyone's
-            for variable, value in zip(variables, before, strict=True):
-                variable.assign(value)
+            assign(variables, before)
             return self._give_up(batch, _in_one_line(error))
         finally:
             self._model.zero_grad()
-        self.recordings[key] = recording
         return logs
 
     def _give_up(self, batch: Any, reason: str) -> Logs:
@@ -105,14 +106,15 @@ class Recording:
     """The operations of a step for one size of batch.
 
     Args:
-        variables: All that a step may read or write.
+        values: Tensors of the variables that they read and write.
         draws: Makes the draws of a step, in their order.
+        repeat: Calls them, with the tensors of a batch and of the draws.
     """
 
-    def __init__(self, variables: list[Any], draws: list[Draw]) -> None:
-        self._values = [variable.value for variable in variables]
+    def __init__(self, values: list[Any], draws: list[Draw], repeat: Step) -> None:
+        self._values = values
         self._draws = draws
-        self.repeat: Step | None = None
+        self.repeat = repeat
 
     def is_of(self, variables: list[Any]) -> bool:
         """Whether these are, still, the variables that the operations read and write."""
@@ -120,43 +122,48 @@ class Recording:
             variable.value is value for variable, value in zip(variables, self._values, strict=True)
         )
 
-    def record(self, plain: Step, batch: Any) -> Logs:
-        """Take a step and write its operations down.
-
-        Raises:
-            ValueError: If it makes draws of its own.
-        """
-        import torch
-        from torch.fx.experimental.proxy_tensor import make_fx
-
-        logs: Logs = {}
-
-        def step(values: list[Any], tensors: list[Any]) -> Logs:
-            left = iter(tensors)
-            own = keras.tree.map_structure(lambda old: None if old is None else next(left), batch)
-            with given(left):
-                logs.update(plain([own]))
-            return dict(logs)
-
-        # What other threads do, to which torch gives the gradients, would not be recorded.
-        with torch.autograd.set_multithreading_enabled(False):
-            operations = make_fx(step)(self._values, self._tensors(batch))
-        for node in operations.graph.nodes:
-            if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()):
-                raise ValueError(f"{node.target} draws numbers, by no seed of the model")
-        keep_literals(operations)
-        repeat = CudaGraph if self._values[0].is_cuda else torch.no_grad()
-        self.repeat = repeat(lambda tensors: operations(self._values, tensors))
-        return {name: value.detach() for name, value in logs.items()}
-
     def step(self, batch: Any) -> Logs:
         """Take a step."""
-        assert self.repeat is not None
-        return self.repeat(self._tensors(batch))
+        return self.repeat(_tensors(batch, self._draws))
 
-    def _tensors(self, batch: Any) -> list[Any]:
-        given = [value for value in keras.tree.flatten(batch) if value is not None]
-        return [*given, *(draw() for draw in self._draws)]
+
+def recorded(
+    plain: Step, batch: Any, variables: list[Any], *, draws: list[Draw]
+) -> tuple[Recording, Logs]:
+    """Take a step and write its operations down.
+
+    Args:
+        plain: Takes a step, as of `RecordedStep`.
+        batch: On the device.
+        variables: All that a step may read or write.
+        draws: Makes its draws, in their order.
+
+    Raises:
+        ValueError: If it makes draws of its own.
+    """
+    import torch
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    logs: Logs = {}
+
+    def step(values: list[Any], tensors: list[Any]) -> Logs:
+        left = iter(tensors)
+        own = keras.tree.map_structure(lambda old: None if old is None else next(left), batch)
+        with given(left):
+            logs.update(plain([own]))
+        return dict(logs)
+
+    values = [variable.value for variable in variables]
+    # What other threads do, to which torch gives the gradients, would not be recorded.
+    with torch.autograd.set_multithreading_enabled(False):
+        operations = make_fx(step)(values, _tensors(batch, draws))
+    for node in operations.graph.nodes:
+        if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()):
+            raise ValueError(f"{node.target} draws numbers, by no seed of the model")
+    keep_literals(operations)
+    repeat = CudaGraph if values[0].is_cuda else torch.no_grad()
+    recording = Recording(values, draws, repeat(lambda tensors: operations(values, tensors)))
+    return recording, {name: value.detach() for name, value in logs.items()}
 
 
 def keep_literals(operations: Any) -> None:
@@ -199,9 +206,10 @@ def _in_one_line(error: Exception) -> str:
     return textwrap.shorten(" ".join(words), 400)
 
 
-def _variables(model: Any) -> list[Any]:
-    every = [*model.variables, *model.optimizer.variables, *model.metrics_variables]
-    return list({id(variable): variable for variable in every}.values())
+def _tensors(batch: Any, draws: list[Draw]) -> list[Any]:
+    """Return what a step is given, the draws made now."""
+    of_batch = [value for value in keras.tree.flatten(batch) if value is not None]
+    return [*of_batch, *(draw() for draw in draws)]
 
 
 def _on_device(value: Any) -> Any:
