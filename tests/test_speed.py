@@ -131,6 +131,11 @@ def test_comparison_fits(load: Any, tmp_path: Path) -> None:
     (ours,), plain = found["seconds"]["ours"], found["seconds"]["plain_fits"]
     assert found["fits"] == 6
     assert found["ratios"]["plain"]["high"] == pytest.approx(6 * max(plain) / ours)
+    other = values(tmp_path / "comparison_fits_no_xla.json")
+    assert other["seconds"]["ours"] == [ours]
+    assert len(other["seconds"]["plain_fits"]) == len(plain) == 2
+    assert other["seconds"]["plain_fits"] != plain
+    assert positive(other["ratios"])
 
 
 def test_loading(load: Any, tmp_path: Path) -> None:

@@ -7,15 +7,18 @@ fit by the test images. The peer trains the same network in plain Keras, rebuilt
 the same batch size and as many steps, and judges nothing. All its fits are on plain training
 images: it is spared the augmentation, and its thirty fits are one and the same, so that only
 `--fits-of-peer` of them are timed, half before ours and half after, and counted for all. One round:
-it takes long. `--peer plain_no_xla` turns the peer's XLA off. Writes `comparison_fits.json`; with
-`KERAS_BACKEND=jax` and a GPU, where ours trains many fits as one program,
+it takes long. `plain` leaves `jit_compile` at Keras' "auto", which is XLA; `plain_no_xla` turns it
+off. Writes a file for each peer, `comparison_fits.json` and `comparison_fits_no_xla.json`; with
+`KERAS_BACKEND=jax` and a GPU, where ours trains many fits as one program, for `plain` alone,
 `comparison_fits_gpu.json`.
 """
 
 from __future__ import annotations
 
+import itertools
 import statistics
 import sys
+import time
 from pathlib import Path
 
 import keras
@@ -55,37 +58,43 @@ def main(arguments: list[str] | None = None) -> None:
     options.add_argument("--epochs", type=int, default=20)
     options.add_argument("--seeds", type=int, default=5)
     options.add_argument("--fits-of-peer", type=int, default=6, help="timed; 2 or more")
-    options.add_argument("--peer", choices=tuple(PEERS), default="plain")
+    options.add_argument(
+        "--peers", nargs="+", choices=tuple(PEERS), help="default: all; GPU: plain"
+    )
     args = _options.parsed(options, arguments, QUICK)
     card = gpu() if keras.backend.backend() == "jax" else None
     if card is None:
         _options.need_tensorflow("or of JAX with a GPU")
     train, test = phantoms(args.images, args.size, args.seed)
     drawn = drawn_like(train, args.seed + 1)
-    jit_compile = PEERS[args.peer]
-    apart = largest_difference(
-        sr.FractureClassifier(image_shape=train.image_shape, seed=0),
-        plain_classifier(train.image_shape, jit_compile=jit_compile),
-        train.images[:64],
-        tolerance=1e-5 if card is None else 1e-3,  # a GPU multiplies with fewer digits
-    )
+    peers = args.peers or (list(PEERS) if card is None else ["plain"])
+    apart = {
+        peer: largest_difference(
+            sr.FractureClassifier(image_shape=train.image_shape, seed=0),
+            plain_classifier(train.image_shape, jit_compile=PEERS[peer]),
+            train.images[:64],
+            tolerance=1e-5 if card is None else 1e-3,  # a GPU multiplies with fewer digits
+        )
+        for peer in peers
+    }
     print(f"probabilities agree: {apart}")
     images = train.images.astype(np.float32)
-    models: list[keras.Model] = []
-    accuracies: list[float] = []
+    plain: dict[str, list[float]] = {peer: [] for peer in peers}
+    accuracies: dict[str, list[float]] = {peer: [] for peer in peers}
 
-    def fit() -> None:
-        models.append(plain_classifier(train.image_shape, jit_compile=jit_compile))
-        models[-1].fit(images, train.labels, batch_size=32, epochs=args.epochs, verbose=0)
+    def fit(peer: str) -> keras.Model:
+        model = plain_classifier(train.image_shape, jit_compile=PEERS[peer])
+        model.fit(images, train.labels, batch_size=32, epochs=args.epochs, verbose=0)
+        return model
 
-    def fits(count: int) -> list[float]:
-        found = []
-        for _ in range(count):
-            found.append(timed(fit)())
-            judged = models.pop().predict(test.images.astype(np.float32), verbose=0)[:, 0] > 0.5
-            accuracies.append(float((judged == test.labels).mean()))
-            print(f"  plain fit: {found[-1]:.1f} s", flush=True)
-        return found
+    def fits(count: int) -> None:
+        for _, peer in itertools.product(range(count), peers):
+            began = time.perf_counter()
+            model = fit(peer)
+            plain[peer].append(time.perf_counter() - began)
+            print(f"  {peer}: {plain[peer][-1]:.1f} s", flush=True)
+            judged = model.predict(test.images.astype(np.float32), verbose=0)[:, 0] > 0.5
+            accuracies[peer].append(float((judged == test.labels).mean()))
 
     compared: list[sr.ComparisonResult] = []
 
@@ -104,35 +113,37 @@ def main(arguments: list[str] | None = None) -> None:
             )
         )
 
-    before = fits(args.fits_of_peer - args.fits_of_peer // 2)
+    fits(args.fits_of_peer - args.fits_of_peer // 2)
     ours = timed(compare)()
     print(f"  run_comparison: {ours:.1f} s", flush=True)
-    plain = before + fits(args.fits_of_peer // 2)
+    fits(args.fits_of_peer // 2)
     count = len(ARMS) * args.seeds
     (result,) = compared
     steps = {sum(run.phase_steps) for run in result.runs}
     if steps != {args.epochs * -(-len(train) // 32)}:
         raise SystemExit(f"The fits of the comparison have other steps than the peer's: {steps}.")
-    values = {
-        "ratios": {args.peer: spread(count * each / ours for each in plain)},
-        "seconds": {"ours": [ours], "plain_fits": plain},
-        "plain_seconds_scaled_to_all": count * statistics.median(plain),
+    common = {
         "gpu": card,
         "fits": count,
-        "fits_of_the_peer_timed": len(plain),
+        "fits_of_the_peer_timed": args.fits_of_peer,
         "arms": ARMS,
         "seeds": args.seeds,
         "epochs": args.epochs,
         "steps_a_fit": steps.pop(),
         "training_images": len(train),
-        "agreement": {"largest_difference": apart},
-        "accuracies": {
-            "original": result.scores("original")["accuracy"].tolist(),
-            "plain": accuracies,
-        },
     }
-    name = "comparison_fits" + args.peer.removeprefix("plain") + "_gpu" * (card is not None)
-    _options.keep(args, "comparison_fits", name, values)
+    original = result.scores("original")["accuracy"].tolist()
+    for peer, seconds in plain.items():
+        values = {
+            "ratios": {peer: spread(count * each / ours for each in seconds)},
+            "seconds": {"ours": [ours], "plain_fits": seconds},
+            "plain_seconds_scaled_to_all": count * statistics.median(seconds),
+            **common,
+            "agreement": {"largest_difference": apart[peer]},
+            "accuracies": {"original": original, "plain": accuracies[peer]},
+        }
+        name = "comparison_fits" + peer.removeprefix("plain") + "_gpu" * (card is not None)
+        _options.keep(args, "comparison_fits", name, values)
 
 
 if __name__ == "__main__":
