@@ -3,10 +3,11 @@
     python benchmarks/bench.py [--data FOLDER] [--only dcgan_step growth] [--quick]
 
 FOLDER holds `bone-fracture-160/`, `bone-fracture-originals/` and `fracatlas_64.npz`; what is not
-there is skipped, and so is what needs a package or a card that is not there. Says first what each
-costs. Writes `benchmarks/results/speed/`; `--quick` does little work, to see that all run, and
-keeps nothing unless `--out` says where. Then `python benchmarks/speed_tables.py --plot` draws the
-plot and `python benchmarks/tables.py` fills the tables. Let nothing else run meanwhile.
+there is skipped, and so is what needs a package, a card or instructions of the processor that are
+not there. Says first what each costs. Writes `benchmarks/results/speed/`; `--quick` does little
+work, to see that all run, and keeps nothing unless `--out` says where. Then `python
+benchmarks/speed_tables.py --plot` draws the plot and `python benchmarks/tables.py` fills the
+tables. Let nothing else run meanwhile.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ import time
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+
+from records import lacks_bfloat16
 
 HERE = Path(__file__).resolve().parent
 GET_BONES = "the bone fracture set of Kaggle, 10,580 files in train/, val/ and test/"
@@ -37,6 +40,7 @@ class Benchmark:
         data: File or folder that it needs in `--data`.
         can_do_without: Whether it has a substitute for that.
         backend: Of Keras.
+        half: Whether it is about bfloat16, for which a processor should have instructions.
         source: Where the data come from.
     """
 
@@ -46,13 +50,17 @@ class Benchmark:
     data: str | None = None
     can_do_without: bool = False
     backend: str = "tensorflow"
+    half: bool = False
     source: str = ""
 
-    def missing(self, data: Path | None) -> str | None:
+    def missing(self, data: Path | None, quick: bool = False) -> str | None:
         """Return what it lacks here, and how to get it; `None` if it can run."""
         if find_spec(self.backend) is None:
             extra = self.backend if self.backend != "tensorflow" else ""
             return f"{self.backend} is not installed (pip install -e '.[{extra}]')"
+        if self.half and not quick and lacks_bfloat16():
+            own = " ".join((f"benchmarks/speed/{self.script}.py", *self.options))
+            return f"no instructions for bfloat16 here, float32 is faster; it may take hours: {own}"
         if self.data is None or self.can_do_without:
             return None
         if data is None:
@@ -68,7 +76,7 @@ def bones(name: str, minutes: float) -> Benchmark:
 
 BENCHMARKS = {
     "dcgan_step": Benchmark("dcgan_step", 15),
-    "dcgan_step_bf16": Benchmark("dcgan_step", 10, ("--dtype", "mixed_bfloat16")),
+    "dcgan_step_bf16": Benchmark("dcgan_step", 10, ("--dtype", "mixed_bfloat16"), half=True),
     "r3gan_share": Benchmark("r3gan_share", 2),
     "classifier_fit": Benchmark("classifier_fit", 6),
     "classifier_few": Benchmark("classifier_fit", 3, ("--few",)),
@@ -107,7 +115,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="little work, to see that all run")
     parser.add_argument("--out", type=Path, help="default: benchmarks/results/speed")
     args = parser.parse_args(arguments)
-    lacks = {name: BENCHMARKS[name].missing(args.data) for name in args.only}
+    lacks = {name: BENCHMARKS[name].missing(args.data, args.quick) for name in args.only}
     left = [name for name, reason in lacks.items() if reason is None]
     for name, reason in lacks.items():
         minutes = "under a minute" if args.quick else f"about {BENCHMARKS[name].minutes:.0f} min"

@@ -12,11 +12,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import keras
-
 
 def record(script: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return values with command, versions and machine; folders by their last name alone."""
+    import keras
+
     words = [Path(word).name if "/" in word else word for word in sys.argv[1:]]
     return {
         "command": " ".join(["python", script, *words]),
@@ -41,6 +41,12 @@ def instructions() -> list[str]:
     return sorted(word for word in words if word.startswith(("avx", "amx")))
 
 
+def lacks_bfloat16() -> bool:
+    """Whether the processor is known to have no instructions for bfloat16: it is emulated then."""
+    known = instructions()
+    return bool(known) and not any("bf16" in word for word in known)
+
+
 def _of_processor(key: str) -> str:
     """Return what Linux tells of the first processor; nothing on another system."""
     known = Path("/proc/cpuinfo")
@@ -53,6 +59,8 @@ def _of_processor(key: str) -> str:
 
 def gpu() -> str | None:
     """Return the name of the GPU that Keras' backend sees; `None` if it sees none."""
+    import keras
+
     backend = keras.backend.backend()
     if backend == "torch":
         import torch

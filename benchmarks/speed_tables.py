@@ -13,7 +13,17 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from speed_lines import FASTER, LINES, NO_XLA, SETTINGS, VARIABLES, Line, ratio_of, without_waits
+from speed_lines import (
+    BFLOAT16,
+    FASTER,
+    NO_XLA,
+    SETTINGS,
+    VARIABLES,
+    Line,
+    lines_for,
+    ratio_of,
+    without_waits,
+)
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results" / "speed"
@@ -33,13 +43,13 @@ def as_text(ratio: dict[str, float]) -> str:
 def speed(folder: Path = RESULTS, picture: Path = PICTURE) -> str:
     """Return the table of all rows with what was measured so far, and what goes with it."""
     raw = load(folder)
-    parts = [rows_of(LINES, raw), notes(raw)]
+    parts = [rows_of(lines_for(raw), raw), notes(raw)]
     for other in sorted(path for path in folder.iterdir() if path.is_dir()):
         elsewhere = load(other)
         machines = dict.fromkeys(machine(each) for each in elsewhere.values())
         where = f"{'; '.join(machines)} (`{other.name}`)"
         parts.append(f"The same on another machine, {where}:")
-        measured = [line for line in LINES if ratio_of(line, elsewhere) is not None]
+        measured = [line for line in lines_for(elsewhere) if ratio_of(line, elsewhere) is not None]
         parts += [rows_of(measured, elsewhere), "\n".join(waits(elsewhere))]
     if picture.is_file():
         parts.append(
@@ -62,7 +72,7 @@ def rows_of(lines: list[Line], raw: dict[str, dict[str, Any]]) -> str:
 def notes(raw: dict[str, dict[str, Any]]) -> str:
     """Return lines on what was measured beside the ratios."""
     lines = []
-    if "dcgan_step_bf16" in raw:
+    if BFLOAT16 in raw:
         below = "[below](#what-the-processor-decides)"
         lines.append(f"- Row 2 is about time alone; what becomes of the images is told {below}.")
     lines += waits(raw)
@@ -105,7 +115,7 @@ def notes(raw: dict[str, dict[str, Any]]) -> str:
 def waits(raw: dict[str, dict[str, Any]]) -> list[str]:
     """Return a line on each row that leaves out rounds in which a peer waited."""
     lines = []
-    for line in LINES:
+    for line in lines_for(raw):
         left = without_waits(line, raw)
         if left is not None:
             rounds = len(raw[line.file]["values"]["seconds"]["ours"])
@@ -201,7 +211,7 @@ def plot(folder: Path = RESULTS, picture: Path = PICTURE) -> bool:
     from matplotlib import pyplot as plt
 
     raw = load(folder)
-    found = [(line, ratio) for line in LINES if (ratio := ratio_of(line, raw))]
+    found = [(line, ratio) for line in lines_for(raw) if (ratio := ratio_of(line, raw))]
     found = [(line, ratio) for line, ratio in found if line.unit == FASTER]
     if not found:
         return False

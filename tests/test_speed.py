@@ -291,9 +291,32 @@ def test_what_was_interrupted_can_go_on(
 
 
 def test_every_benchmark_has_a_line_in_the_table(load: Any) -> None:
-    lines = {line.file for line in load("speed_tables").LINES}
+    lines = {line.file for line in load("speed_lines").LINES}
     apart = {"growth", "settings", "classifier_accuracy"}
-    assert lines | apart == set(load("bench").BENCHMARKS)
+    with_others = {"comparison_fits_no_xla"}  # by the same command as another
+    assert lines | apart == set(load("bench").BENCHMARKS) | with_others
+
+
+def test_half_precision_is_left_out_where_it_is_emulated(
+    load: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    records, bench, settings = load("records"), load("bench"), load("speed.settings")
+    lines = load("speed_lines")
+    args = SimpleNamespace(dtypes=None, quick=False)
+    for words, emulated in (("avx avx2", True), ("avx avx512_bf16", False), ("", False)):
+        monkeypatch.setattr(records, "_of_processor", lambda key, words=words: words)
+        assert records.lacks_bfloat16() is emulated
+        lacking = bench.BENCHMARKS["dcgan_step_bf16"].missing(None)
+        assert (lacking is not None) is emulated
+        assert ("mixed_bfloat16" not in settings.chosen("DCGAN", args)) is emulated
+        assert settings.chosen("R3GAN", args) == ["float32", "mixed_bfloat16"]
+        keep(tmp_path, "dcgan_step", {"instructions": records.instructions()})
+        raw = load("speed_tables").load(tmp_path)
+        (row,) = {(line.file, line.work) for line in lines.lines_for(raw) if line.row == 2}
+        assert (row[0] == "dcgan_step") is emulated
+        assert row[1].endswith("float32" if emulated else "bfloat16")
+    assert bench.BENCHMARKS["dcgan_step_bf16"].missing(None, quick=True) is None
+    assert "left out" in capsys.readouterr().out
 
 
 def keep(folder: Path, name: str, told: dict[str, Any]) -> None:
