@@ -17,6 +17,7 @@ from planted import (
     renumbered,
     textured,
 )
+from synthray.audit.copies import find_copies
 from synthray.audit.duplicates import find_duplicates
 from synthray.datasets.image_dataset import ImageDataset
 
@@ -77,6 +78,14 @@ class TestPartition:
     def test_images_without_content_are_copies_of_equal_ones_only(self) -> None:
         images = np.stack([np.full((32, 32), level, np.uint8) for level in (0, 1, 255, 0)])
         assert find_duplicates(images).tolist() == [0, 1, 2, 0]
+
+    def test_blank_images_that_are_not_square_are_blank_too(self, texture: Images) -> None:
+        wide = np.stack([np.full((64, 32), level, np.uint8) for level in (100, 150, 100)])
+        assert find_duplicates(wide).tolist() == [0, 1, 0]
+        assert find_copies(wide[:2, ..., None], wide[1:2, ..., None]).tolist() == [-1, 0]
+        part = texture[:2, :, 16:48]
+        found = find_duplicates(np.concatenate([part, part[:, :, ::-1]]))
+        assert found.tolist() == [0, 1, 0, 1]
 
     def test_blank_images_do_not_join_others(self, texture: Images) -> None:
         blank = np.full((2, 64, 64), 30, np.uint8)

@@ -57,6 +57,8 @@ def test_is_frozen_and_read_only() -> None:
         ({"labels": [0, 2], "class_names": ("a", "b")}, "between 0 and 1"),
         ({"class_names": ("a", "a")}, "differ from each other"),
         ({"groups": [0.5, 1.5]}, "integers or strings"),
+        ({"groups": ["p1", float("nan")]}, "groups must be integers or strings, got nan at pos"),
+        ({"groups": [None, "p1"]}, "groups must be integers or strings"),
         ({"groups": [1, 2, 3]}, "groups must hold one value"),
         ({"names": ["a"]}, "names must hold one value"),
         ({"annotations": {"x": np.zeros(3)}}, "x must hold one value"),
@@ -155,6 +157,9 @@ def test_concatenate_joins_all_columns() -> None:
     assert "2 synthetic" in repr(both)
     assert np.asarray(data.concatenate(data).groups).tolist() == [0, 0, 1, 1, 0, 0, 1, 1]
     assert bare.concatenate(bare).groups is None
+    more = data.concatenate(bare).concatenate(bare, bare)
+    assert len(np.unique(more.group_codes)) == 2 + 3 * 2  # whatever was joined before
+    assert np.asarray(more.groups).tolist()[4::2] == ["part1:0", "+part1:0", "part2:0"]
     with pytest.raises(ValueError, match="to_rgb"):
         data.concatenate(data.to_rgb())
     with pytest.raises(ValueError, match="annotation 'view'"):
@@ -255,7 +260,11 @@ def test_files_that_are_not_ours_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "wrong.npz", header=np.array(json.dumps({"format": "else"})))
     pickled = np.array([{"a": 1}], dtype=object)
     np.savez(tmp_path / "pickled.npz", header=pickled)
-    for name in ("other", "damaged", "wrong", "pickled"):
+    toy().save(tmp_path / "torn.npz")
+    whole = bytearray((tmp_path / "torn.npz").read_bytes())
+    whole[len(whole) // 3 : len(whole) // 3 + 64] = b"\xff" * 64  # within compressed pixels
+    (tmp_path / "torn.npz").write_bytes(whole)
+    for name in ("other", "damaged", "wrong", "pickled", "torn"):
         with pytest.raises(ValueError, match=r"not a file that ImageDataset\.save wrote"):
             sr.ImageDataset.load(tmp_path / f"{name}.npz")
     with pytest.raises(ValueError, match="no pickle"):
@@ -268,3 +277,11 @@ def test_plot_samples_draws_a_row_a_class() -> None:
     assert [t for t in titles if t] == ["intact (20)", "fractured (20)"]
     assert sum(len(axis.images) for axis in figure.axes) == 8
     assert sum(len(axis.images) for axis in toy(2).plot_samples(4).axes) == 2
+
+
+def test_groups_may_be_a_column_of_strings() -> None:
+    data = toy(4)
+    names = np.array(["a", "a", "b", "b"], dtype=object)  # as pandas holds them
+    assert data.with_groups(names).group_codes.tolist() == [0, 0, 1, 1]
+    with pytest.raises(ValueError, match="integers or strings, got object"):
+        data.with_groups(np.array(["a", "a", "b", float("nan")], dtype=object))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import GifImagePlugin, Image
 
-from synthray.datasets import _decode_files
+from synthray.datasets import _decode, _decode_files
 from synthray.datasets._decode import window_to_8_bit
 from synthray.datasets._layout import layout
 from synthray.datasets.image_dataset import ImageDataset, SkippedFile
@@ -104,6 +105,28 @@ class TestTrees:
             "p": [0, 1],
             "q": [0, 1],
         }
+
+    def test_a_folder_beside_splits_is_no_class(self, tmp_path: Path) -> None:
+        for name in ("train/a/1", "train/b/2", "test/a/3", "test/b/4", "unlabeled/5"):
+            save(tmp_path, f"{name}.png")
+        with pytest.raises(ValueError, match=r"Cannot tell whether.*'unlabeled' holds none"):
+            load_image_folder(tmp_path)
+        data = load_splits(tmp_path, classes=("a", "b"))
+        assert {split: len(part) for split, part in data.items()} == {"train": 2, "test": 2}
+        everything = load(tmp_path, classes=("test", "train", "unlabeled"))
+        assert everything.class_counts == {"test": 2, "train": 2, "unlabeled": 1}
+
+    def test_a_tree_within_itself_has_no_splits_for_classes(self, tmp_path: Path) -> None:
+        for name in ("train/a/1", "train/b/2", "test/a/3", "test/b/4"):
+            save(tmp_path, f"{name}.png")
+            save(tmp_path, f"inner/{name}.png")
+        with pytest.raises(ValueError, match="names of splits below 'inner' too: 'test', 'train'"):
+            load_image_folder(tmp_path)
+        data = load_splits(tmp_path, classes=("a", "b"))
+        assert {split: len(part) for split, part in data.items()} == {"train": 2, "test": 2}
+        (tmp_path / "val").mkdir()
+        with pytest.raises(ValueError, match="the split 'val', got no file at all"):
+            load_splits(tmp_path, classes=("a", "b"))
 
     def test_folders_below_a_class_belong_to_it(self, two_classes: Path) -> None:
         save(two_classes, "intact/patient 7/left/5.png")
@@ -383,6 +406,38 @@ class TestFormats:
         path = save(tmp_path, "a/x.png", Image.new(mode, (8, 8), colour), format=format_)
         assert load_one(path, (4, 4, 1)) == pytest.approx(gray, abs=1)
         assert load_one(path, (4, 4, 3))[2, 2].tolist() == list(rgb)
+
+    def test_lab(self, tmp_path: Path) -> None:
+        path = save(tmp_path, "a/1.tif", Image.new("LAB", (8, 8), (128, 128, 128)))
+        gray, colour = (load_one(path, (8, 8, channels))[4, 4] for channels in (1, 3))
+        assert gray == pytest.approx([colour.mean()], abs=2)  # no colour at a = b = 0
+        assert 100 < gray[0] < 140
+
+    def test_16_bit_gray_with_transparency_is_named(self, two_classes: Path) -> None:
+        # Pillow can read such a file, with 8 bits, and write none.
+        header = struct.pack(">IIBBBBB", 8, 8, 16, 4, 0, 0, 0)
+        pixels = zlib.compress((b"\0" + struct.pack(">HH", 4095, 65535) * 8) * 8)
+        parts = ((b"IHDR", header), (b"IDAT", pixels), (b"IEND", b""))
+        chunks = [
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+            for kind, body in parts
+        ]
+        (two_classes / "intact/deep.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+        with pytest.warns(UserWarning, match="Skipped 1 of 4"):
+            data = load(two_classes)
+        [skipped] = data.skipped
+        assert skipped.name == "intact/deep.png"
+        assert "16-bit gray with transparency" in skipped.reason
+
+    def test_what_cannot_be_converted_is_skipped(
+        self, two_classes: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse(image: Image.Image, channels: int) -> Image.Image:
+            raise ValueError("conversion not supported")
+
+        monkeypatch.setattr(_decode, "_to_8_bit", refuse)
+        with pytest.raises(ValueError, match=r"cannot be converted \(conversion not supported\)"):
+            load(two_classes)
 
     @pytest.mark.parametrize("transparent", [False, True])
     def test_palette(self, tmp_path: Path, transparent: bool) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthray.audit.duplicates import ALL_VIEWS, FLAT
-from synthray.audit.embedding import working_copies
+from synthray.audit.embedding import spreads, working_copies
 from synthray.audit.families import LINK
 from synthray.audit.matching import compare
 from synthray.audit.registration import Registration
@@ -32,9 +32,10 @@ def find_copies(images: NDArray[np.uint8], originals: NDArray[np.uint8]) -> NDAr
         first.setdefault(original.tobytes(), place)
     for place, image in enumerate(images):
         found[place] = first.get(image.tobytes(), -1)
-    copies = working_copies(np.concatenate([originals, images]))
+    both = np.concatenate([originals, images])
+    copies = working_copies(both)
     n = len(originals)
-    content = copies.std((1, 2)) > FLAT
+    content = spreads(both, copies) > FLAT
     among = np.flatnonzero(content[:n])
     places = n + np.flatnonzero(content[n:] & (found < 0))
     if not len(among) or not len(places):

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from synthray.audit.embedding import working_copies
+from synthray.audit.embedding import spreads, working_copies
 from synthray.audit.families import Families
 from synthray.audit.matching import View, compare
 from synthray.audit.registration import Registration
@@ -85,7 +85,7 @@ def _families(images: NDArray[np.uint8], verbose: Any) -> NDArray[np.int64]:
     """Return families of images that are all different."""
     copies = working_copies(images)
     families = Families(len(images))
-    places = np.flatnonzero(copies.std((1, 2)) > FLAT)
+    places = np.flatnonzero(spreads(images, copies) > FLAT)
     if len(places) < 2:
         return families.labels()
     began = time.perf_counter()

@@ -46,6 +46,25 @@ def working_copies(images: NDArray[np.uint8]) -> Floats:
     return copies
 
 
+def spreads(images: NDArray[np.uint8], copies: Floats) -> Floats:
+    """Return the deviation of each image's gray values, without what padding adds.
+
+    Args:
+        images: `uint8`, shape `(n, h, w, c)`.
+        copies: What `working_copies` made of them.
+    """
+    _, height, width, _ = images.shape
+    if height == width:
+        return copies.std((1, 2))
+    inner = [max(round(SIDE * length / max(height, width)), 1) for length in (height, width)]
+    found = np.empty(len(images), np.float32)
+    for start in range(0, len(images), 512):
+        part = _pixels.to_grayscale(images[start : start + 512])
+        small = _pixels.resize(part, *inner)
+        found[start : start + 512] = small.astype(np.float32).std((1, 2, 3))
+    return found
+
+
 def spectra(copies: Floats, zoom: float = 1.0) -> Spectra:
     """Return Fourier series along the angle for each radius, shape `(n, radii, orders)`.
 

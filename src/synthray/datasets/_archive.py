@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 _FORMAT = "synthray.ImageDataset/1"
 _ANNOTATION = "annotation/"
+_DAMAGED = (KeyError, ValueError, AttributeError, OSError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 def write(path: str | PathLike[str], arrays: Mapping[str, Any], header: Mapping[str, Any]) -> Path:
@@ -52,7 +54,7 @@ def read(path: str | PathLike[str]) -> tuple[dict[str, Any], dict[str, Any]]:
             raise KeyError("format")
     except FileNotFoundError:
         raise
-    except (KeyError, ValueError, AttributeError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except _DAMAGED as error:
         raise ValueError(
             f"{path} is not a file that ImageDataset.save wrote ({error}). For MedMNIST files use "
             "load_medmnist; for other arrays ImageDataset.from_arrays."

@@ -35,6 +35,26 @@ def as_codes(labels: ArrayLike) -> NDArray[Any]:
     return codes
 
 
+def as_groups(groups: ArrayLike) -> NDArray[Any]:
+    """Return groups as integers or strings, as they are: `check` refuses what is neither.
+
+    Raises:
+        ValueError: If a list holds strings beside numbers that are not whole, such as NaN, which
+            NumPy would write as text.
+    """
+    values = np.asarray(groups)
+    if values.dtype.kind == "O" and all(isinstance(value, str) for value in values.flat):
+        return values.astype(np.str_)  # a column of pandas
+    if values.dtype.kind == "U" and not isinstance(groups, np.ndarray):
+        for place, value in enumerate(np.asarray(groups, object).flat):
+            if isinstance(value, float | np.floating):
+                raise ValueError(
+                    f"groups must be integers or strings, got {value!r} at position {place}. An "
+                    "image without a known group needs a value of its own."
+                )
+    return values
+
+
 def check(columns: Mapping[str, Any]) -> dict[str, Any]:
     """Check all fields against each other and return them converted, arrays read-only."""
     images, labels = np.asarray(columns["images"]), np.asarray(columns["labels"])
@@ -62,7 +82,7 @@ def check(columns: Mapping[str, Any]) -> dict[str, Any]:
     flat = {
         "labels": labels.astype(np.int64),
         "synthetic": synthetic if synthetic.size else np.zeros(len(images), bool),
-        "groups": None if groups is None else np.asarray(groups),
+        "groups": None if groups is None else as_groups(groups),
         "names": None if names is None else np.asarray(names, np.str_),
     }
     if groups is not None and flat["groups"].dtype.kind not in "iuSU":  # type: ignore[union-attr]
@@ -94,13 +114,22 @@ def join_groups(groups: Sequence[NDArray[Any] | None], sizes: Sequence[int]) -> 
     given = [part for part in groups if part is not None]
     if len(given) == len(groups) and len({part.dtype.kind for part in given}) == 1:
         return np.concatenate(given)
-    columns = [
-        np.array([f"part{i}:{row}" for row in range(size)], np.str_)
-        if part is None
-        else part.astype(np.str_)
-        for i, (part, size) in enumerate(zip(groups, sizes, strict=True))
-    ]
+    words = [part.astype(np.str_) for part in given]
+    columns = []
+    for i, (part, size) in enumerate(zip(groups, sizes, strict=True)):
+        if part is None:
+            prefix = _unused(f"part{i}:", words)
+            columns.append(np.array([f"{prefix}{row}" for row in range(size)], np.str_))
+        else:
+            columns.append(part.astype(np.str_))
     return np.concatenate(columns)
+
+
+def _unused(prefix: str, columns: Sequence[NDArray[np.str_]]) -> str:
+    """Return a prefix that no value has: parts that were joined before may have this one."""
+    while any(np.char.startswith(column, prefix).any() for column in columns):
+        prefix = f"+{prefix}"
+    return prefix
 
 
 def join_names(names: Sequence[NDArray[np.str_] | None], sizes: Sequence[int]) -> Any:

@@ -39,6 +39,7 @@ FORMATS = tuple(plugin.format for plugin in _PLUGINS)
 _WIDE_MODES = frozenset({"I;16", "I;16L", "I;16B", "I;16N", "I", "F"})
 _GRAY_MODES = frozenset({"1", "L", "LA"})
 _WINDOW_PERCENTILES = (0.5, 99.5)
+_GRAY_16_ALPHA = "LA;16B"  # how Pillow's decoder names it
 _ORIENTATION_TAG = 0x0112
 _PHOTOMETRIC_TAG = 262
 
@@ -66,7 +67,13 @@ def decode_into(out: NDArray[np.uint8], path: str, *, fit: Fit, max_pixels: int)
     """
     height, width, channels = out.shape
     loaded = _load(path, (width, height), channels, fit=fit, max_pixels=max_pixels)
-    image = _to_8_bit(loaded.image, channels)
+    try:
+        image = _to_8_bit(loaded.image, channels)
+    except MemoryError:
+        raise
+    except Exception as error:
+        # Pillow has no conversion for every mode that its decoders know.
+        raise UnreadableImageError(f"cannot be converted ({error})") from error
     resize_into(out, image, loaded.size, loaded.box, loaded.orientation)
 
 
@@ -95,6 +102,11 @@ def _load(
                 raise ImageTooLargeError(f"{image.width}x{image.height} = {pixels:,} pixels")
             if isinstance(image, JpegImagePlugin.JpegImageFile):
                 return _load_jpeg(image, target, channels, fit)
+            if any(tile[3] == _GRAY_16_ALPHA for tile in image.tile):
+                raise UnreadableImageError(
+                    "16-bit gray with transparency, of which Pillow reads 8 bits: save it without "
+                    "the alpha channel"
+                )
             image.load()
             # Only now: PNG may hold its orientation behind the pixels, and Pillow turns a TIFF
             # upright, and says so, while it loads.
@@ -102,7 +114,7 @@ def _load(
             size, (left, top) = layout(image.size, _as_stored(target, orientation), fit)
             box = (left, top, image.width - left, image.height - top)
             return _Loaded(image, orientation, size, box)
-    except (ImageTooLargeError, MemoryError):
+    except (UnreadableImageError, ImageTooLargeError, MemoryError):
         raise
     except Image.DecompressionBombError as error:
         limit = "the hard limit is Pillow's, twice PIL.Image.MAX_IMAGE_PIXELS"
@@ -146,6 +158,8 @@ def _orientation(image: Image.Image) -> int:
 
 def _to_8_bit(image: Image.Image, channels: int) -> Image.Image:
     """Mode L, or for three channels of colour RGB or RGBa; transparency composited over black."""
+    if image.mode == "LAB":
+        image = image.convert("RGB")  # on the way to gray too
     if image.mode in _WIDE_MODES:
         image = Image.fromarray(window_to_8_bit(np.asarray(image), inverted=_white_is_zero(image)))
     # Gray stays gray for as long as it can: in memory, Pillow's RGB is four times the size.

@@ -63,9 +63,10 @@ def scan_tree(root: Path, classes: Sequence[str] | None) -> FolderTree:
         )
     second = {name: _subfolders(root / name) for name in first}
     if _is_split_tree(root, first, second, classes):
+        first = _splits(first, second, classes)
         _check_case(root, "split", first)
         splits: tuple[str | None, ...] = tuple(first)
-        present = sorted({name for names in second.values() for name in names})
+        present = sorted({name for split in first for name in second[split]})
         folders: list[tuple[str | None, str, Path]] = [
             (split, name, root / split / name) for split in first for name in second[split]
         ]
@@ -128,8 +129,15 @@ def _is_split_tree(
     if classes is not None:
         below = {name for names in second.values() for name in names}
         return not set(classes) <= set(first) and set(classes) <= below
-    words = [name for name in first if name.lower() in _SPLIT_WORDS]
+    words = [name for name in first if _means_split(name)]
     if words and all(second.values()):
+        for name, names in second.items():
+            if any(map(_means_split, names)):
+                raise ValueError(
+                    f"Expected split/class/image in {str(root)!r}, got folders with names of "
+                    f"splits below {name!r} too: {_some(names)}. Load a folder that holds one "
+                    "tree, or pass the class names, classes=(...)."
+                )
         return True
     if len(words) == len(first):
         bare = next(name for name in first if not second[name])
@@ -137,6 +145,15 @@ def _is_split_tree(
             f"Expected class folders in every split of {str(root)!r}, got none in {bare!r}. "
             "Arrange the images as split/class/image, or, if these are class names, pass "
             f"classes={tuple(first)!r}."
+        )
+    whole = next((name for name in words if len(second[name]) > 1), None)
+    if whole is not None:
+        bare = next(name for name in first if not second[name])
+        raise ValueError(
+            f"Cannot tell whether the folders {_some(first)} in {str(root)!r} are classes or "
+            f"splits: {whole!r} holds the folders {_some(second[whole])}, {bare!r} holds none. "
+            f"Pass the class names: classes={tuple(first)!r} or "
+            f"classes={tuple(second[whole])!r}."
         )
     shared = second[first[0]]
     if len(first) > 1 and len(shared) > 1 and all(names == shared for names in second.values()):
@@ -146,6 +163,19 @@ def _is_split_tree(
             f"classes={tuple(first)!r} or classes={tuple(shared)!r}."
         )
     return False
+
+
+def _splits(
+    first: list[str], second: dict[str, list[str]], classes: Sequence[str] | None
+) -> list[str]:
+    """Return which folders are splits: those of classes that are named leave others alone."""
+    if classes is None:
+        return first
+    return [name for name in first if _means_split(name) or set(classes) & set(second[name])]
+
+
+def _means_split(name: str) -> bool:
+    return name.lower() in _SPLIT_WORDS
 
 
 def _class_names(root: Path, present: list[str], classes: Sequence[str] | None) -> tuple[str, ...]:

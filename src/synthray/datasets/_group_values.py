@@ -12,6 +12,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from synthray.datasets._columns import as_groups
+
 Groups: TypeAlias = "tuple[str | os.PathLike[str], str] | Callable[[str], str | int] | ArrayLike"
 
 _NAME_COLUMNS = ("name", "file", "filename", "file_name", "path", "image")
@@ -43,7 +45,7 @@ def group_values(
         )
     if isinstance(groups, tuple) and len(groups) == 2 and isinstance(groups[1], str):
         return _from_csv(_locate(groups[0], root), groups[1], names)
-    values = np.asarray(groups)
+    values = as_groups(groups)
     if values.ndim != 1 or len(values) not in (len(found), len(kept)):
         raise ValueError(
             f"Expected groups of shape ({len(found)},), one a file found in the order of the "

@@ -121,7 +121,7 @@ class ImageDataset:
             images=pixels,
             labels=codes,
             class_names=tuple(class_names),
-            groups=None if groups is None else np.asarray(groups),
+            groups=None if groups is None else _columns.as_groups(groups),
             names=None if names is None else np.asarray(names, np.str_),
             synthetic=np.broadcast_to(np.asarray(synthetic, bool), (len(pixels),)),
             annotations={k: np.asarray(v) for k, v in (annotations or {}).items()},
@@ -193,7 +193,7 @@ class ImageDataset:
         The provenance then tells these groups from others by a hash, so that group 7 of one data
         set is not taken for group 7 of another.
         """
-        values = None if groups is None else np.asarray(groups)
+        values = None if groups is None else _columns.as_groups(groups)
         provenance = {k: v for k, v in self.provenance.items() if k != "groups"}
         if values is not None:
             listed = json.dumps(values.tolist(), default=str).encode()

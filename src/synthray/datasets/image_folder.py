@@ -38,7 +38,8 @@ def load_image_folder(
     The folder is either `class/image` or `split/class/image`. It is read as splits where at least
     one of its subfolders has the name of a split (`train`, `training`, `val`, `valid`,
     `validation`, `dev`, `test`, `testing`, `eval`, `evaluation`, `holdout`, in any case) and all
-    have subfolders themselves; or where `classes` names the second level. Folders below a class
+    have subfolders themselves; or where `classes` names the second level: then a folder that holds
+    none of these classes is left alone, unless it has the name of a split. Folders below a class
     folder belong to that class, links are followed. Names that begin with `.` are hidden and
     left alone; every other file in a class folder either becomes an image or is listed in
     `skipped`, and so are image files beside the class folders.
@@ -50,7 +51,8 @@ def load_image_folder(
     - Transparency is composited over black.
     - Gray of more than 8 bits (16-bit, 32-bit, floating point) goes through a linear window from
       the 0.5th to the 99.5th percentile of that image, and is clipped outside; a constant image
-      becomes black. Of 16-bit colour, the high byte is kept.
+      becomes black. Of 16-bit colour, the high byte is kept; 16-bit gray with transparency is
+      skipped.
     - Colour becomes gray by ITU-R BT.601 luma where one channel is wanted; gray is repeated
       where three are.
     - The size is changed by bilinear interpolation with antialiasing. JPEGs of more than twice
