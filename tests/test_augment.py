@@ -64,6 +64,26 @@ def test_labels_keep_their_encoding(fitted: sr.SyntheticAugmenter, labels: Any) 
     np.testing.assert_array_equal(codes[20:], fitted.sample(20, seed=1).labels)
 
 
+def test_labels_may_be_names_of_classes(fitted: sr.SyntheticAugmenter) -> None:
+    first = DATA.class_names[0][:3]  # shorter than other names
+    assert len(first) < len(DATA.class_names[1])
+    names = np.array(DATA.class_names)[DATA.labels]
+    _, both = fitted.augment((DATA.images, names), ratio=1, seed=1)
+    codes = [DATA.class_names.index(name) for name in both[20:]]
+    np.testing.assert_array_equal(codes, fitted.sample(20, seed=1).labels)
+    of_one = names == DATA.class_names[1]  # "lying" alone: "upright" is longer
+    _, both = fitted.augment((DATA.images[of_one], names[of_one].astype("<U5")), ratio=2, seed=1)
+    assert set(both) == set(DATA.class_names)
+
+
+def test_labels_may_be_bytes() -> None:
+    labels = np.array([b"a", b"bc"])[DATA.labels]
+    own = make().fit(DATA.images, labels, verbose=0)
+    _, both = own.augment((DATA.images, labels), ratio=1, seed=1)
+    assert both.dtype == labels.dtype
+    assert set(both) == {b"a", b"bc"}
+
+
 def test_an_image_dataset_stays_one(fitted: sr.SyntheticAugmenter) -> None:
     both = fitted.augment(DATA, ratio=2)
     assert isinstance(both, sr.ImageDataset)
@@ -102,6 +122,15 @@ def test_tf_dataset_batches(fitted: sr.SyntheticAugmenter) -> None:
     pure = fitted.pretrain_dataset(real, ratio=0.5, seed=1)
     assert_same_rows(collect(pure)[0], expected[20:].astype("float32"))
     assert y.sum() == DATA.labels.sum() + drawn.labels.sum()
+
+
+def test_tf_dataset_batches_without_a_channel(fitted: sr.SyntheticAugmenter) -> None:
+    import tensorflow as tf
+
+    flat = tf.data.Dataset.from_tensor_slices((DATA.images[..., 0], DATA.labels)).batch(8)
+    mixed = list(fitted.augment(flat, ratio=1, seed=1))
+    assert [tuple(images.shape) for images, _ in mixed] == [(8, 16, 16)] * 5
+    assert sum(len(labels) for _, labels in mixed) == 40
 
 
 def test_tf_dataset_of_single_images(fitted: sr.SyntheticAugmenter) -> None:
@@ -186,6 +215,9 @@ def test_mistakes_are_explained(fitted: sr.SyntheticAugmenter) -> None:
         fitted.augment((x, np.eye(3)[y]))
     with pytest.raises(ValueError, match="fitted with labels"):
         make().fit(x, np.array(["a", "b"])[y], verbose=0).augment((x, y))
+    for strange in (2 * y - 1, y + 1, np.array(["x", "y"])[y], y * 0.5):
+        with pytest.raises(ValueError, match=r"fitted with labels \[0, 1\] of the classes"):
+            fitted.augment((x, strange))
     with pytest.raises(ValueError, match="ratio must be 0 or more"):
         fitted.augment(DATA, ratio=-1)
     with pytest.raises(ValueError, match=r"0 \.\.\. 1"):

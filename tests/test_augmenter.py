@@ -444,3 +444,42 @@ def test_a_workdir_of_an_earlier_version_is_refused(workdir: Path, tmp_path: Pat
         file.write_text(json.dumps(state))
     with pytest.raises(ValueError, match=r"earlier version.*record generator.*another workdir"):
         make().fit(bars(8), workdir=tmp_path / "old", verbose=0)
+
+
+class Stop(keras.callbacks.Callback):
+    """Ends a training after its second epoch; looks at every second one."""
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if epoch % 2:
+            logs["look"] = float(epoch)
+            self.model.stop_training = True
+
+
+def test_a_training_that_a_callback_has_ended_does_not_go_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments: dict[str, Any] = {"workdir": tmp_path, "callbacks": lambda name: [Stop()]}
+    first = make(epochs=5).fit(bars(8), **arguments, verbose=0)
+    again = make(epochs=5).fit(bars(8), **arguments, verbose=0)
+    for name in ("upright", "lying"):
+        assert len(first.histories_[name]["g_loss"]) == 2
+        assert again.histories_[name] == first.histories_[name]
+        assert_equal_weights(again.generators_[name], first.generators_[name])
+    # Asked for more epochs, it goes on, and forgets no metric that was not taken since.
+    more = make(epochs=7).fit(bars(8), workdir=tmp_path, verbose=0)
+    assert len(more.histories_["lying"]["g_loss"]) == 7
+    assert more.histories_["lying"]["look"] == [1.0]
+
+
+def test_numbers_of_numpy_and_strategies_by_label_survive_a_file(tmp_path: Path) -> None:
+    strategy = {np.int64(0): 6, np.int64(1): 7}
+    numbers = {"epochs": np.int64(1), "batch_size": np.int64(4), "random_state": np.int64(3)}
+    own = make(sampling_strategy=strategy, **numbers)
+    own.fit(bars(8), workdir=tmp_path / "work", verbose=0)
+    own.save(tmp_path / "saved")
+    back = sr.SyntheticAugmenter.load(tmp_path / "saved")
+    assert back.sampling_strategy == {0: 6, 1: 7}
+    assert (back.epochs, back.batch_size, back.random_state) == (1, 4, 3)
+    taken_up = make(epochs=1, batch_size=4, random_state=3)
+    taken_up.fit(bars(8), workdir=tmp_path / "work", verbose=0)
+    assert_equal_weights(taken_up.generators_["lying"], own.generators_["lying"])

@@ -80,6 +80,9 @@ def test_joins_a_training_set_group_by_group(data: sr.ImageDataset) -> None:
     assert balanced.class_counts == {"intact": 8, "fractured": 8}
     np.testing.assert_array_equal(balanced.images[: len(data)], data.images)
     assert set(balanced.groups[len(data) :]) <= set(data.groups)  # type: ignore[arg-type]
+    alone = augmenter().fit_resample(data.with_groups(None), verbose=0)
+    assert set(alone.groups[len(data) :]) <= set(alone.groups[: len(data)])  # of its source
+    assert len(np.unique(alone.groups)) == len(data)
     names = np.array(data.class_names)[data.labels]
     x, y = augmenter().fit_resample(data.images / 255.0, names, verbose=0)
     assert x.dtype == np.float64
@@ -123,6 +126,9 @@ def test_a_saved_folder_holds_no_real_image(
     np.testing.assert_array_equal(
         back.use_sources(data).sample(4, seed=0).images, fitted.sample(4, seed=0).images
     )
+    assert back.fingerprint() == fitted.fingerprint()
+    fewer = back.use_sources(data.select(np.arange(8))).fingerprint()  # draws other images
+    assert fewer != back.use_sources(data).fingerprint() == fitted.fingerprint()
     alone = back.use_sources(data.with_groups(None)).sample({"fractured": 8}, seed=0)
     assert sorted(alone.groups) == np.flatnonzero(data.labels == 0).tolist()  # type: ignore[arg-type]
     fresh = fitted.unfitted_copy(random_state=1)

@@ -51,14 +51,15 @@ class Checkpoint:
         gan: GAN,
     ) -> None:
         self._folder = None if workdir is None else Path(workdir) / slug(class_name)
+        self.ended_at: int | None = None  # epochs that a training was to take which has ended
         if self._folder is None:
             return
         self._settings = {
             "class_name": class_name,
             "images_sha256": _images_digest(data),
             "image_shape": list(data.image_shape),
-            "batch_size": batch_size,
-            "random_state": random_state,
+            "batch_size": plain(batch_size),
+            "random_state": plain(random_state),
             "generator": describe_generator(gan),
         }
 
@@ -86,6 +87,7 @@ class Checkpoint:
                 "Use another workdir, or remove this one to train anew."
             )
         gan = load_generator(self._folder / state["file"], state["sha256"])
+        self.ended_at = state.get("ended_at")
         return gan, state["history"], int(state["epochs"])
 
     def callbacks(
@@ -96,12 +98,26 @@ class Checkpoint:
         return [*given, _WriteCheckpoint(self, kept, at_end=bool(given))]
 
     def write(
-        self, gan: GAN, history: Mapping[str, list[float]], epochs: int, mark: str = ""
+        self,
+        gan: GAN,
+        history: Mapping[str, list[float]],
+        epochs: int,
+        *,
+        ended_at: int | None = None,
     ) -> None:
-        """Write the state after so many epochs; `mark` is part of the file's name."""
+        """Write the state after so many epochs.
+
+        Args:
+            gan: The generator.
+            history: Its metrics so far.
+            epochs: How many it has been trained for.
+            ended_at: How many it was to be trained for, where that has ended: a callback may have
+                stopped it before.
+        """
         if self._folder is None:
             return
         self._folder.mkdir(parents=True, exist_ok=True)
+        mark = "" if ended_at is None else "-end"
         path = self._folder / f"epoch{epochs:05d}{mark}.keras"
         gan.save(path)
         write_json(
@@ -112,6 +128,7 @@ class Checkpoint:
                 "file": path.name,
                 "sha256": sha256(path),
                 "history": dict(history),
+                "ended_at": ended_at,
             },
         )
         for old in self._folder.glob("epoch*.keras"):
@@ -145,7 +162,8 @@ class _WriteCheckpoint(keras.callbacks.Callback):
     def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
         # Callbacks such as SampleMonitor put the best weights back when a training ends.
         if self._at_end:
-            self._checkpoint.write(self.model, self._history, self._epochs, mark="-end")
+            planned = self.params["epochs"]
+            self._checkpoint.write(self.model, self._history, self._epochs, ended_at=planned)
 
 
 def steps_to_go(
@@ -202,6 +220,7 @@ def fingerprint_of(augmenter: Any, image_shape: Iterable[int] | None) -> str:
     }
     if augmenter.filter is not None:
         settings["filter"] = digest(augmenter.filter)
+    if augmenter.looks_at_sources:
         settings["sources"] = digest(augmenter.sources_) if hasattr(augmenter, "sources_") else None
     return hash_of(settings, gans.values() if fitted else ())
 

@@ -95,6 +95,11 @@ class Drawing:
         """
         folders.write_folder(self, path, self._counts(n), seed, batch_size, verbose)
 
+    @property
+    def looks_at_sources(self) -> bool:
+        """Whether what is drawn depends on the training images themselves."""
+        return self.filter is not None
+
     def use_sources(self, data: ImageDataset) -> Self:
         """Set the training images that a filter looks at, after `load`: a saved folder holds none.
 

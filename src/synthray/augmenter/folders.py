@@ -13,6 +13,7 @@ import keras
 from synthray._seeds import resolve_seed
 from synthray._version import __version__
 from synthray.augmenter._files import load_generator, sha256, slug, write_json
+from synthray.augmenter.checkpoints import plain
 from synthray.generators.gan import GAN
 
 _MANIFEST = "manifest.json"
@@ -54,10 +55,13 @@ def save_augmenter(augmenter: Any, folder: str | PathLike[str]) -> None:
             "histories": augmenter.histories_,
             "filtered": augmenter.filter is not None,
             "settings": {
-                "sampling_strategy": dict(strategy) if isinstance(strategy, Mapping) else strategy,
-                "epochs": augmenter.epochs,
-                "batch_size": augmenter.batch_size,
-                "random_state": augmenter.random_state,
+                # Pairs, for JSON would turn labels into strings.
+                "sampling_strategy": plain(
+                    list(strategy.items()) if isinstance(strategy, Mapping) else strategy
+                ),
+                "epochs": plain(augmenter.epochs),
+                "batch_size": plain(augmenter.batch_size),
+                "random_state": plain(augmenter.random_state),
                 "conditional": augmenter.conditional,
             },
             "versions": {
@@ -73,6 +77,9 @@ def load_augmenter(folder: str | PathLike[str]) -> tuple[dict[str, Any], dict[st
     """Return the manifest and the generators of a saved folder."""
     folder = Path(folder)
     manifest = _read_manifest(folder, _SAVED)
+    strategy = manifest["settings"]["sampling_strategy"]
+    if isinstance(strategy, list):
+        manifest["settings"]["sampling_strategy"] = dict(strategy)
     generators: dict[str, GAN] = {}
     loaded: dict[str, GAN] = {}
     for name in manifest["class_names"]:

@@ -39,6 +39,9 @@ def use(
     """
     if isinstance(dataset, ImageDataset):
         drawn = draw(len(dataset), dataset.class_names)
+        if dataset.groups is None and drawn.groups is not None:
+            # A translation has the group of its source, which is its place where there is no other.
+            dataset = dataset.with_groups(dataset.group_codes)
         return dataset.concatenate(drawn) if keep_real else drawn
     if isinstance(dataset, tuple | list):
         arrays = tuple(np.asarray(part) for part in as_pair(dataset))
@@ -72,7 +75,8 @@ def _use_tf_dataset(
 ) -> Any:
     import tensorflow as tf
 
-    batched = as_pair(dataset.element_spec)[0].shape.rank == 4
+    shape = as_pair(dataset.element_spec)[0].shape
+    batched = shape.rank == 4 or (shape.rank == 3 and shape[-1] not in (1, 3, None))
     first = next(iter(dataset), None)
     if first is None:
         raise ValueError("Expected at least one batch of (images, labels), got an empty data set.")

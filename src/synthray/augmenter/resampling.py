@@ -51,6 +51,8 @@ def class_values(labels: NDArray[Any]) -> tuple[list[Any], NDArray[np.int64]]:
         if not np.array_equal(flat, np.rint(flat)):
             raise ValueError("Float labels must be whole numbers such as 0.0 and 1.0.")
         flat = flat.astype(np.int64)
+    if flat.dtype.kind == "S":
+        flat = flat.astype(np.str_)
     values, codes = np.unique(flat, return_inverse=True)
     return [value.item() for value in values], codes.astype(np.int64)
 

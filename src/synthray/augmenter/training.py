@@ -58,14 +58,19 @@ def train(
         for name, part in parts.items()
     }
     states = {name: checkpoint.restore() for name, checkpoint in checkpoints.items()}
-    steps = steps_to_go(states, sizes, epochs, batch_size)
+
+    def ended(name: str) -> bool:  # at its last epoch, or where a callback stopped it
+        return checkpoints[name].ended_at == epochs[name]
+
+    to_go = {name: state for name, state in states.items() if not ended(name)}
+    steps = steps_to_go(to_go, sizes, epochs, batch_size)
     estimate = CostEstimate(steps, what.format(steps=f"{steps:,} steps"), verbose=verbose)
     trained: dict[str, Any] = {}
     histories: Histories = {}
     for name, part in parts.items():
         restored, history, done = states.pop(name)
         model = models[name] if restored is None else restored
-        if done < epochs[name]:
+        if done < epochs[name] and not ended(name):
             given = [] if callbacks is None else callbacks(name)
             fitted = model.fit(
                 part,
@@ -75,6 +80,7 @@ def train(
                 callbacks=[estimate, *checkpoints[name].callbacks(history, given)],
                 verbose=verbose,
             )
-            history = {k: [*history.get(k, []), *v] for k, v in fitted.history.items()}
+            new = fitted.history  # a metric that is not taken every epoch may be in one alone
+            history = {k: [*history.get(k, []), *new.get(k, [])] for k in {**history, **new}}
         trained[name], histories[name] = model, history
     return trained, histories

@@ -123,6 +123,11 @@ class TranslationAugmenter(SyntheticAugmenter):
     def _sizes(self, counts: Mapping[str, int]) -> dict[str, int]:
         return {_PART: max(counts.values())}
 
+    @property
+    def looks_at_sources(self) -> bool:
+        """Whether what is drawn depends on the training images: it is made of them."""
+        return True
+
     def use_sources(self, data: ImageDataset) -> Self:
         """Set the real images to translate, after `load`: a saved folder holds none.
 

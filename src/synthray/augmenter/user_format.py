@@ -25,6 +25,7 @@ class UserFormat:
         value_range: Values of black and white.
         label_dtype: Type of the labels.
         label_shape: Shape of one label: `()`, `(1,)` or one-hot `(k,)`.
+        labels: The labels that were seen, unless they are one-hot.
     """
 
     image_dtype: Any
@@ -32,6 +33,7 @@ class UserFormat:
     value_range: ValueRange
     label_dtype: Any
     label_shape: tuple[int, ...]
+    labels: tuple[Any, ...] = ()
 
     @classmethod
     def learn(
@@ -58,13 +60,14 @@ class UserFormat:
             value_range or infer_value_range(images),
             labels.dtype,
             labels.shape[1:],
+            () if _one_hot(labels.shape[1:]) else tuple(map(_text, np.unique(labels).tolist())),
         )
 
     def write(self, drawn: ImageDataset, classes: list[Any]) -> Arrays:
         """Return drawn images and labels in this format.
 
         Raises:
-            ValueError: If sizes or the number of classes differ.
+            ValueError: If sizes or classes differ.
         """
         height, width = self.image_shape[:2]
         if drawn.image_shape[:2] != (height, width):
@@ -80,7 +83,7 @@ class UserFormat:
             unit = pixels.astype(np.float32) / np.float32(255)
             images = from_unit(unit, self.value_range, self.image_dtype)
         images = images.reshape(len(drawn), *self.image_shape)
-        if self.label_shape and self.label_shape[0] > 1:
+        if _one_hot(self.label_shape):
             if self.label_shape[0] != drawn.num_classes:
                 raise ValueError(
                     f"Labels are one-hot rows of {self.label_shape[0]}, but the augmenter learnt "
@@ -88,13 +91,30 @@ class UserFormat:
                 )
             labels = np.eye(drawn.num_classes)[drawn.labels]
         else:
-            labels = np.asarray(classes)[drawn.labels].reshape(len(drawn), *self.label_shape)
-        if labels.dtype.kind in "SU" and np.dtype(self.label_dtype).kind not in "SU":
-            raise ValueError(
-                f"The augmenter was fitted with labels {classes}, but this data set has labels of "
-                f"type {self.label_dtype}. Fit it with the same labels."
-            )
-        return images, labels.astype(self.label_dtype)
+            known = self._known(drawn, classes)
+            labels = np.asarray(known)[drawn.labels].reshape(len(drawn), *self.label_shape)
+        kind = np.dtype(self.label_dtype).kind
+        # Not to the length of the names that were seen: it would cut longer ones.
+        return images, labels.astype(kind if kind in "SU" else self.label_dtype)
+
+    def _known(self, drawn: ImageDataset, classes: list[Any]) -> list[Any]:
+        """Return what stands for each class: values that were fitted, or names of classes."""
+        for known in (classes, list(drawn.class_names)):
+            if set(self.labels) <= set(map(_text, known)):
+                return known
+        raise ValueError(
+            f"The augmenter was fitted with labels {classes} of the classes "
+            f"{list(drawn.class_names)}, but this data set has labels such as "
+            f"{list(self.labels)[:6]} of type {self.label_dtype}. Fit it with the same labels."
+        )
+
+
+def _text(label: Any) -> Any:
+    return label.decode() if isinstance(label, bytes) else label  # a string as TensorFlow has it
+
+
+def _one_hot(label_shape: tuple[int, ...]) -> bool:
+    return bool(label_shape) and label_shape[0] > 1
 
 
 def as_pair(batch: Any) -> tuple[Any, Any]:
