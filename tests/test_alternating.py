@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 import synthray as sr
+from synthray._variables import steps_taken
 from synthray.generators import losses
 from synthray.generators._alternating import Half
 from synthray.generators.gan import GAN, Logits, Updates
@@ -158,3 +159,38 @@ def test_other_updates_are_refused() -> None:
     with pytest.raises(ValueError, match=r'"simultaneous" or "alternating", got \'both\''):
         sr.R3GAN((8, 8, 1), updates="both")  # type: ignore[arg-type]
     assert sr.R3GAN((8, 8, 1), width=0.25).updates == "alternating"
+
+
+def test_gradients_cannot_be_accumulated_over_halves() -> None:
+    accumulating = keras.optimizers.Adam(1e-3, gradient_accumulation_steps=2)
+    refused = Bare()
+    with pytest.raises(ValueError, match=r"cannot accumulate.*steps=2.*larger batches"):
+        refused.compile(accumulating)
+    assert not refused.compiled  # a `fit` takes the default
+    gan = Bare("simultaneous")
+    gan.compile(accumulating)
+    gan.fit(images(), batch_size=2, epochs=2, verbose=0)
+    assert steps_taken(gan) == 8
+
+
+@pytest.mark.backend
+@pytest.mark.parametrize("updates", get_args(Updates))
+def test_penalties_of_layers_count(updates: str) -> None:
+    gan, plain = Bare(updates), Bare(updates)
+    strong = keras.regularizers.L2(0.25)
+    gan.discriminator.layers[-1].kernel_regularizer = strong
+    kernel = gan.discriminator.layers[-1].kernel
+    kernel.regularizer = strong
+    before = kernel.numpy()
+    for model in (gan, plain):
+        model.compile(keras.optimizers.SGD(0.5))
+        model.logs = model.fit(images(), batch_size=8, shuffle=False, verbose=0).history
+    # Its gradient is 2 * 0.25 times the weights, half of which a step takes.
+    moved = gan.discriminator.get_weights()[0] - plain.discriminator.get_weights()[0]
+    np.testing.assert_allclose(moved, -0.25 * before, rtol=1e-4, atol=1e-6)
+    penalty = 0.25 * float((before**2).sum())
+    losses = {model: model.logs["loss"][0] - model.logs["g_loss"][0] for model in (gan, plain)}
+    assert losses[gan] == pytest.approx(losses[plain] + penalty, rel=1e-4)
+    if updates == "simultaneous":  # the generator's is against a discriminator that has not moved
+        for one, other in zip(gan.generator.weights, plain.generator.weights, strict=True):
+            np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-5, atol=1e-6)

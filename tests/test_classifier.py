@@ -9,9 +9,11 @@ import pytest
 from keras import ops
 from numpy.typing import NDArray
 
-from synthray._backend import steps_at_once
+from synthray._backend import steps_at_once, steps_bearable
+from synthray._seed_state import OrderByStep
 from synthray.classifiers import fracture_classifier
 from synthray.classifiers.fracture_classifier import FractureClassifier
+from synthray.datasets._batches import ArrayBatches
 from synthray.datasets.image_dataset import ImageDataset
 from toys import bars
 
@@ -218,6 +220,74 @@ def test_compile_arguments_survive_a_file(tmp_path: Path) -> None:
     assert float(again.optimizer.learning_rate) == 0.25
     data = bars(8, size=28)
     assert set(again.fit(data, verbose=0).history) == {"loss"}
+
+
+@pytest.mark.backend
+def test_a_file_leaves_to_each_backend_what_was_left_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, written = bars(8, size=28), []
+    for options in ({}, {"jit_compile": False, "steps_per_execution": 1}):
+        model = FractureClassifier(image_shape=(28, 28, 1), seed=0)
+        model.compile(**options)
+        model.fit(data, verbose=0)
+        written.append(model.get_compile_config())
+        model.save(tmp_path / "model.keras")
+        back = keras.saving.load_model(tmp_path / "model.keras")
+        back.fit(data, verbose=0)
+        assert (back.jit_compile, back.steps_per_execution) == (
+            model.jit_compile,
+            model.steps_per_execution,
+        )
+    assert not {"jit_compile", "steps_per_execution"} & set(written[0])
+    assert (written[1]["jit_compile"], written[1]["steps_per_execution"]) == (False, 1)
+    # What was saved with eight steps at once on another backend takes one on torch.
+    for backend, steps in (("torch", 1), ("jax", 8)):
+        monkeypatch.setattr(keras.backend, "backend", lambda backend=backend: backend)
+        assert steps_bearable(8) == steps
+
+
+@pytest.mark.backend
+def test_a_validation_split_keeps_the_seed() -> None:
+    data, weight = bars(20, size=27), np.linspace(0.5, 1.5, 20)
+    x, y = data.images, data.labels
+
+    def trained(*arrays: Any, **arguments: Any) -> FractureClassifier:
+        model = FractureClassifier(image_shape=(27, 27, 1), seed=3)
+        model.history = model.fit(*arrays, batch_size=8, epochs=2, verbose=0, **arguments)
+        return model
+
+    split = [trained(x, y, validation_split=0.3, sample_weight=weight) for _ in range(2)]
+    np.testing.assert_array_equal(weights(split[0]), weights(split[1]))
+    by_hand = trained(
+        x[:14], y[:14], sample_weight=weight[:14], validation_data=(x[14:], y[14:], weight[14:])
+    )
+    np.testing.assert_array_equal(weights(split[0]), weights(by_hand))
+    assert split[0].history.history == by_hand.history.history
+    of_set = trained(data, validation_split=0.3)
+    np.testing.assert_array_equal(weights(of_set), weights(trained(x[:14], y[:14])))
+    assert "val_loss" in of_set.history.history
+    with pytest.raises(ValueError, match=r"validation_split=0\.99 of 20 images leaves none"):
+        trained(x, y, validation_split=0.99)
+
+
+@pytest.mark.backend
+def test_accumulated_gradients_keep_the_order_of_images() -> None:
+    orders = []
+    for steps in (None, 3):
+        model = FractureClassifier(image_shape=(27, 27, 1), seed=3)
+        model.compile(keras.optimizers.SGD(0.0, gradient_accumulation_steps=steps))
+        batches = ArrayBatches(np.arange(6), batch_size=1, shuffle=True, seed=3)
+        order = OrderByStep(batches)
+        order.set_model(model)
+        found = []
+        for epoch in range(4):
+            order.on_epoch_begin(epoch)
+            found.append([int(batches[i][0]) for i in range(6)])
+            model.fit(bars(6, size=27), batch_size=1, verbose=0)
+        orders.append(found)
+    assert orders[0] == orders[1]
+    assert len({tuple(each) for each in orders[0]}) == 4
 
 
 def test_mixed_precision_keeps_pixels_and_output_exact() -> None:

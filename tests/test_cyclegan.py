@@ -422,6 +422,15 @@ def test_validation_and_options() -> None:
         *arrays, batch_size=4, validation_data=discs(6, seed=1).to_arrays(), verbose=0
     ).history
     assert history["val_cycle_loss"][0] > 0
+    held_out = discs(6, seed=1)
+    parts = tuple(held_out.images[held_out.labels == label] for label in (0, 1))
+    found = []
+    for given in (held_out, held_out.to_arrays(), parts):
+        for x in (arrays, (discs(8),)):
+            model.optimizer.learning_rate = 0.0
+            told = model.fit(*x, batch_size=4, validation_data=given, verbose=0).history
+            found.append(told["val_cycle_loss"][0])
+    assert found == pytest.approx([found[0]] * 6)
     assert type(model.optimizer).__name__ == "RMSprop"
     assert type(model.default_optimizer()).__name__ == "Adam"
     with pytest.raises(ValueError, match="cycle_weight and identity_weight"):

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 import synthray as sr
+from synthray.generators import losses
 from test_dcgan import small
 from toys import assert_equal_weights, bars
 
@@ -81,6 +82,65 @@ def test_a_reloaded_model_knows_the_scale_of_floats(tmp_path: Path) -> None:
     back = keras.saving.load_model(tmp_path / "gan.keras")
     judged = [model.evaluate(images, verbose=0, return_dict=True) for model in (gan, back)]
     assert judged[0]["d_loss"] == pytest.approx(judged[1]["d_loss"], rel=1e-5)
+
+
+@pytest.mark.backend
+def test_a_generator_is_as_good_as_its_batches() -> None:
+    images = bars(8).images
+    expected = losses_on(images, batch_size=4)
+    for scale, dtype in ((255, "float32"), (1, "uint8")):
+        parts = [(images / scale).astype(dtype)[rows] for rows in (slice(4), slice(4, 8))]
+        found = losses_on((part for part in parts), steps_per_epoch=2)
+        np.testing.assert_allclose(found, expected, rtol=1e-4)
+        found = losses_on(((part, None) for part in parts), steps_per_epoch=2)
+        np.testing.assert_allclose(found, expected, rtol=1e-4)
+    with pytest.raises(ValueError, match=r"shape \(n, 16, 16, 1\), got \(4, 8, 8, 1\)"):
+        losses_on(image for image in [images[:4, ::2, ::2]])
+    with pytest.raises(ValueError, match="at least one batch"):
+        losses_on(iter(()))
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Counting(sr.GAN):
+    """A user's GAN, with a weight of its own and without a `get_config`."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        parts = small()
+        super().__init__(parts.generator, parts.discriminator, **kwargs)
+
+    def build(self, input_shape: Any = None) -> None:
+        self.count = self.add_weight(shape=(), initializer="zeros", trainable=False)
+        super().build(input_shape)
+
+    def call(self, images: Any, training: bool = False, half: Any = None) -> Any:
+        if training:
+            self.count.assign_add(1.0)
+        return super().call(images, training, half)
+
+    def losses_from_logits(self, logits: Any) -> Any:
+        return (
+            losses.non_saturating_discriminator_loss(logits["real"], logits["fake"]),
+            losses.non_saturating_generator_loss(logits["generated"]),
+        )
+
+
+@pytest.mark.backend
+def test_a_subclass_keeps_its_own_weights_and_order(tmp_path: Path) -> None:
+    gan = Counting()
+    gan.fit(bars(8), batch_size=4, epochs=1, verbose=0)
+    assert float(gan.count.numpy()) == 2
+    gan.save(tmp_path / "gan.keras")
+    back = keras.saving.load_model(tmp_path / "gan.keras")
+    assert float(back.count.numpy()) == 2
+    assert back.seed == gan.seed
+    for model in (gan, back):
+        model.fit(bars(8), batch_size=4, epochs=1, verbose=0)
+    assert_equal_weights(back, gan)
+    store: dict[str, Any] = {}
+    gan.save_own_variables(store)
+    del store["own0"]
+    with pytest.raises(ValueError, match=r"no 'own0'.*Train the Counting anew"):
+        Counting().load_own_variables(store)
 
 
 def test_files_of_an_earlier_version_are_refused() -> None:

@@ -262,6 +262,18 @@ def test_the_learning_rate_falls_along_a_cosine(tmp_path: Path) -> None:
         keras.optimizers.Adam(keras.optimizers.schedules.ExponentialDecay(1e-3, 1, 0.5))
     )
     assert train(scheduled) == pytest.approx([1e-3 / 2**k for k in range(1, 5)])
+    # Weights of another training bring no rate where there is none to set.
+    gan.save_weights(tmp_path / "gan.weights.h5")
+    bare = tiny()
+    bare.load_weights(tmp_path / "gan.weights.h5")
+    assert train(bare) == pytest.approx(list(3e-3 * (0.25 + 0.75 * wave)))
+    store: dict[str, Any] = {}
+    gan.save_own_variables(store)
+    scheduled.load_own_variables(store)
+    assert scheduled._first_rate is None
+    store["first_rate"] = np.asarray(np.nan)  # of a model that was not compiled
+    gan.load_own_variables(store)
+    assert gan._first_rate == pytest.approx(3e-3)
 
 
 def test_config_round_trip() -> None:

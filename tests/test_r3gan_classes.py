@@ -135,3 +135,21 @@ def test_truncation_draws_nearer_to_the_average_image() -> None:
     np.testing.assert_array_equal(gan.generate(latents), half)
     with pytest.raises(ValueError, match="truncation must be positive"):
         gan.sample(1, truncation=0)
+
+
+@pytest.mark.backend
+def test_the_weight_of_labels_may_lie_on_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Elsewhere:
+        """As a tensor on a GPU: only the backend can fetch it."""
+
+        def __array__(self, *args: Any, **kwargs: Any) -> Any:
+            raise TypeError("can't convert cuda:0 device type tensor to numpy")
+
+    gan = tiny(num_classes=2)
+    monkeypatch.setattr(type(gan), "_label_weight", lambda self: Elsewhere())
+    fetch = ops.convert_to_numpy
+    monkeypatch.setattr(
+        ops, "convert_to_numpy", lambda x: 0.5 if isinstance(x, Elsewhere) else fetch(x)
+    )
+    _, classes = gan._generator_inputs(np.zeros((2, 8), np.float32), np.array([0, 1]))
+    np.testing.assert_array_equal(classes, np.eye(2) / 2)

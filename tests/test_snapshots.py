@@ -47,6 +47,31 @@ def test_draws_from_the_states_it_kept() -> None:
     assert snapshots.epochs == []  # forgot the other training; epoch 1 is not due
 
 
+def test_labels_may_be_one_for_each_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    gan = sr.R3GAN((8, 8, 1), latent_dim=4, width=0.125, num_classes=2, seed=0)
+    gan.compile(run_eagerly=True)
+    snapshots = sr.Snapshots(keep=2)
+    gan.fit(bars(8, size=8), epochs=2, batch_size=8, verbose=0, callbacks=[snapshots])
+    wanted = [0, 1, 1, 0, 1]
+    given = []
+    draw = gan.sample_batches
+
+    def noting(n: int, *, labels: Any, **arguments: Any) -> Any:
+        given.append(list(np.broadcast_to(labels, n)))
+        return draw(n, labels=labels, **arguments)
+
+    monkeypatch.setattr(gan, "sample_batches", noting)
+    assert snapshots.sample(5, seed=0, labels=wanted).shape == (5, 8, 8, 1)
+    assert given == [[0, 1], [1, 0, 1]]
+    assert snapshots.sample(1, seed=0, labels=wanted[:1]).shape == (1, 8, 8, 1)
+    assert given[2:] == [[], [0]]
+    del given[2:]
+    assert snapshots.sample(4, seed=0, labels=1).shape == (4, 8, 8, 1)
+    assert given[2:] == [[1, 1], [1, 1]]
+    with pytest.raises(ValueError, match="a label for each of 4 images, got 5"):
+        snapshots.sample(4, labels=wanted)
+
+
 def test_mistakes_are_explained() -> None:
     with pytest.raises(ValueError, match="keep and every must be 1 or more"):
         sr.Snapshots(keep=0)

@@ -67,6 +67,11 @@ def steps_at_once() -> int:
     return 1 if keras.backend.backend() == "torch" else 8
 
 
+def steps_bearable(asked: int) -> int:
+    """Return how many steps at once a model may take that was saved with so many: one on torch."""
+    return 1 if keras.backend.backend() == "torch" else asked
+
+
 def make_training_variables(model: Any, labels: NDArray[Any], outputs: int) -> None:
     """Make the variables of optimizer and metrics that the first step would make.
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import keras
 
+from synthray._backend import resolve_jit_compile, steps_bearable
+from synthray._variables import steps_taken
 from synthray.datasets._batches import ArrayBatches
 
 
@@ -13,18 +16,62 @@ class SeededModel(keras.Model):
     """A `keras.Model` whose file holds the states of its random generators.
 
     Keras leaves the seeds of dropout (and of anything else that draws numbers) out of its files;
-    with them, a reloaded model trains on with the numbers it would have had.
+    with them, a reloaded model trains on with the numbers it would have had. How a step is compiled
+    is kept as it was asked for, so that each backend decides anew what was left to it.
     """
 
+    _asked: dict[str, Any]
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Compile; what is `"auto"` or left out is decided here, and kept as it came."""
+        self._asked = {name: kwargs.get(name) for name in ("jit_compile", "steps_per_execution")}
+        kwargs["jit_compile"] = resolve_jit_compile(kwargs.get("jit_compile", "auto"))
+        kwargs.setdefault("steps_per_execution", self._default_steps())
+        super().compile(*args, **kwargs)
+
+    def _default_steps(self) -> int:
+        return 1
+
+    def get_compile_config(self) -> dict[str, Any]:
+        """Return the arguments of `compile`; of those that each backend decides, the user's."""
+        config: dict[str, Any] = super().get_compile_config()
+        if not config:
+            return config
+        given = {name: value for name, value in self._asked.items() if value is not None}
+        return {k: v for k, v in config.items() if k not in self._asked} | given
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compile a reloaded model as it was, optimizer variables included."""
+        config = keras.saving.deserialize_keras_object(config)
+        if "steps_per_execution" in config:
+            config["steps_per_execution"] = steps_bearable(config["steps_per_execution"])
+        self.compile(**config)
+        if not self.optimizer.built:  # one that scales losses would make its variables twice
+            self.optimizer.build(self.trainable_variables)
+
     def save_own_variables(self, store: Any) -> None:
-        """Save the states of the random generators, which Keras leaves out of its files."""
-        for i, variable in enumerate(self._seed_variables()):
-            store[f"seed{i}"] = variable.numpy()
+        """Save its own weights, and the states of the random generators, which Keras leaves out."""
+        for name, variable in self._named_variables():
+            store[name] = variable.numpy()
 
     def load_own_variables(self, store: Any) -> None:
-        """Restore what `save_own_variables` saved."""
-        for i, variable in enumerate(self._seed_variables()):
-            variable.assign(store[f"seed{i}"])
+        """Restore what `save_own_variables` saved.
+
+        Raises:
+            ValueError: If the file lacks some of it, as files of earlier versions do.
+        """
+        for name, variable in self._named_variables():
+            if name not in store:
+                raise ValueError(
+                    f"The file holds no {name!r}: an earlier version of synthray wrote it, or "
+                    f"another class. Train the {type(self).__name__} anew and save it."
+                )
+            variable.assign(store[name])
+
+    def _named_variables(self) -> Iterator[tuple[str, Any]]:
+        own = [*self._trainable_variables, *self._non_trainable_variables]
+        for kind, variables in (("own", own), ("seed", self._seed_variables())):
+            yield from ((f"{kind}{i}", variable) for i, variable in enumerate(variables))
 
     def _seed_variables(self) -> list[Any]:
         own = {id(v) for v in self.weights}
@@ -44,8 +91,7 @@ class OrderByStep(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Set the order of the epoch that begins."""
-        steps = int(self.model.optimizer.iterations.numpy())
-        self._batches.set_epoch(-(-steps // max(len(self._batches), 1)))
+        self._batches.set_epoch(-(-steps_taken(self.model) // max(len(self._batches), 1)))
 
 
 def with_callback(callbacks: Any, first: keras.callbacks.Callback) -> Any:

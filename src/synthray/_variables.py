@@ -22,6 +22,15 @@ def variables_of(model: Any) -> Groups:
     )
 
 
+def steps_taken(model: Any) -> int:
+    """Return how many steps a compiled model has taken.
+
+    Not `optimizer.iterations`: where an optimizer accumulates gradients, that counts its updates.
+    """
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    return int(optimizer._iterations.numpy())
+
+
 def values_of(variables: Iterable[Any]) -> list[NDArray[Any]]:
     """Return copies of values, for JAX gives the buffers of a trained model away."""
     return [np.array(v.numpy()) for v in variables]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
@@ -10,7 +11,7 @@ from keras import layers, ops
 from numpy.typing import NDArray
 
 from synthray._adam import adam
-from synthray._backend import resolve_jit_compile, steps_at_once
+from synthray._backend import steps_at_once
 from synthray._devices import devices_of, divides_batches
 from synthray._seed_state import OrderByStep, SeededModel, with_callback
 from synthray._seeds import resolve_seed
@@ -165,8 +166,6 @@ class FractureClassifier(JudgingModel, SeededModel):
                 TensorFlow without a GPU, where it is slower. `steps_per_execution` is 8 (1 on
                 torch and on several devices): callbacks see the end of each eighth batch.
         """
-        kwargs.setdefault("steps_per_execution", steps_at_once() if devices_of(self) == 1 else 1)
-        kwargs["jit_compile"] = resolve_jit_compile(kwargs.get("jit_compile", "auto"))
         binary, many = "binary_crossentropy", "sparse_categorical_crossentropy"
         super().compile(
             optimizer=adam(1e-3) if optimizer is None else optimizer,
@@ -175,10 +174,8 @@ class FractureClassifier(JudgingModel, SeededModel):
             **kwargs,
         )
 
-    def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compile a reloaded model as it was, optimizer variables included."""
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        self.optimizer.build(self.trainable_variables)
+    def _default_steps(self) -> int:
+        return steps_at_once() if devices_of(self) == 1 else 1
 
     def fit(self, x: Any = None, y: Any = None, **kwargs: Any) -> keras.callbacks.History:
         """Train; the stock Keras `fit` underneath, which compiles with defaults where need be.
@@ -186,7 +183,8 @@ class FractureClassifier(JudgingModel, SeededModel):
         Args:
             x: An `ImageDataset`, or whatever Keras takes. For an `ImageDataset` and for NumPy
                 arrays the order of each epoch follows from the model's seed and the steps done so
-                far: a fit that is saved, reloaded and continued sees what it would have seen.
+                far: a fit that is saved, reloaded and continued sees what it would have seen. Not
+                with `steps_per_epoch`, where the order is Keras'.
             y: Labels, where `x` does not hold them.
             **kwargs: As in `keras.Model.fit`; `validation_data` may be an `ImageDataset` too.
 
@@ -203,10 +201,13 @@ class FractureClassifier(JudgingModel, SeededModel):
             kwargs["validation_data"] = self._arrays(held_out)
         elif isinstance(held_out, tuple) and held_out:
             kwargs["validation_data"] = (self._with_channel(held_out[0]), *held_out[1:])
-        splits = kwargs.get("validation_split") or kwargs.get("steps_per_epoch")
         weight = kwargs.get("sample_weight")
-        if own_order and not splits and isinstance(weight, np.ndarray | None):
+        whole = own_order and isinstance(weight, np.ndarray | None)
+        if whole and not kwargs.get("steps_per_epoch"):
             kwargs.pop("sample_weight", None)
+            share = kwargs.pop("validation_split", None)
+            if share and kwargs.get("validation_data") is None:
+                (x, y, weight), kwargs["validation_data"] = _split(x, y, weight, share)
             size = kwargs.pop("batch_size", None)
             size = 32 if size is None else size
             if not kwargs.get("validation_steps"):
@@ -263,6 +264,20 @@ class Luma(layers.Layer):
     def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:
         """Return the same shape with one channel."""
         return (*input_shape[:-1], 1)
+
+
+def _split(x: Any, y: Any, weight: Any, share: float) -> tuple[tuple[Any, Any, Any], Any]:
+    """Return what to train on, and the last images for validation, as Keras cuts them."""
+    first = math.floor(len(x) * (1.0 - share))
+    if not 0 < first < len(x):
+        raise ValueError(
+            f"validation_split={share} of {len(x)} images leaves none to train on, or none to "
+            "judge. Pass another share, or validation_data."
+        )
+    parts = [(x[rows], y[rows]) for rows in (slice(first), slice(first, None))]
+    if weight is None:
+        return (*parts[0], None), parts[1]
+    return (*parts[0], weight[:first]), (*parts[1], weight[first:])
 
 
 def wants_one_hot(loss: Any) -> bool:

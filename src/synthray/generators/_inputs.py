@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,13 +90,11 @@ def prepare_images(
         raise ValueError("batch_size is for arrays; this data set is already in batches.")
     if isinstance(x, keras.utils.PyDataset):
         first = x[0]
-    elif iter(x) is x:  # a generator: looking at a batch would lose it
-        pairs: Any = (batch if isinstance(batch, tuple) else (batch,) for batch in x)
-        if num_classes is not None:
-            pairs = with_labels_inside(pairs)
-        return TrainingImages(pairs, value_range or (0.0, 255.0), None)
     else:
-        first = next(iter(x), None)
+        batches = iter(x)
+        first = next(batches, None)
+        if batches is x:  # a generator: the batch is put back in front
+            x = (b if isinstance(b, tuple) else (b,) for b in itertools.chain([first], batches))
     if first is None:
         raise ValueError("Expected at least one batch of images, got none.")
     images = np.asarray(first[0] if isinstance(first, tuple | list) else first)

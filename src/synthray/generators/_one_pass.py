@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 import keras
 
 from synthray._adam import adam
-from synthray._backend import resolve_jit_compile
 from synthray._devices import scope_of
 from synthray._seed_state import SeededModel
 from synthray.generators._recorded import RecordedStep, worth_recording
@@ -37,7 +36,6 @@ class OnePassModel(SeededModel):
                 f"{type(self).__name__} has its own losses; compile() takes no loss. "
                 f"{self.LOSS_ADVICE}"
             )
-        kwargs["jit_compile"] = resolve_jit_compile(kwargs.get("jit_compile", "auto"))
         with scope_of(self):
             super().compile(optimizer=optimizer or self.default_optimizer(), **kwargs)
             # TensorFlow traces the step twice if the first step makes variables.
@@ -64,6 +62,5 @@ class OnePassModel(SeededModel):
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compile a reloaded model as it was, optimizer variables included."""
-        config = keras.saving.deserialize_keras_object(config)
         keep = ("optimizer", "steps_per_execution", "jit_compile", "run_eagerly")
-        self.compile(**{key: config[key] for key in keep if config.get(key) is not None})
+        super().compile_from_config({k: config[k] for k in keep if config.get(k) is not None})

@@ -179,7 +179,7 @@ class R3GANStep(GAN):
     ) -> Any:
         if classes is None or self.num_classes is None:
             return latents
-        weight = np.float32(self._label_weight())
+        weight = np.float32(ops.convert_to_numpy(self._label_weight()))  # from a GPU too
         return [latents, np.eye(self.num_classes, dtype=np.float32)[classes] * weight]
 
 

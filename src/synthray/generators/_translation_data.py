@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from synthray._value_range import ValueRange, infer_value_range, to_unit
+from synthray._variables import steps_taken
 from synthray.datasets._pixels import to_uint8
 from synthray.datasets.image_dataset import ImageDataset
 from synthray.generators._inputs import check_image_shape
@@ -153,7 +154,7 @@ class StepOrder(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Set the first step of the epoch that begins."""
-        self._batches.set_first_step(int(self.model.optimizer.iterations.numpy()))
+        self._batches.set_first_step(steps_taken(self.model))
 
 
 def _checked(

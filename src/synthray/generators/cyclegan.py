@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from synthray._adam import adam
@@ -233,8 +234,8 @@ class CycleGAN(Translation, OnePassModel):
             value_range: Range of float images. By default (0, 1), (-1, 1) or (0, 255), whichever
                 fits.
             callbacks: Keras callbacks.
-            validation_data: Held-out images, an `ImageDataset`, `(images, labels)` with `y` given,
-                or a pair of arrays where `x` is one; judged after each epoch.
+            validation_data: Held-out images, an `ImageDataset`, `(images, labels)`, or a pair of
+                arrays of images; judged after each epoch.
             **kwargs: As in `keras.Model.fit`.
 
         Raises:
@@ -246,7 +247,10 @@ class CycleGAN(Translation, OnePassModel):
             self.compile()
         data = two_classes(x, y, self.image_shape, value_range)
         if validation_data is not None:
-            held_x, held_y = (validation_data, None) if y is None else validation_data
+            held_x, held_y = validation_data, None
+            pair = isinstance(validation_data, tuple | list) and len(validation_data) == 2
+            if pair and np.ndim(validation_data[1]) < 3:
+                held_x, held_y = validation_data
             held_out = two_classes(held_x, held_y, self.image_shape, value_range)
             check_same_names(held_out.class_names, data.class_names)
             validation_data = PairedBatches(

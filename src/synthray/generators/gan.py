@@ -86,6 +86,23 @@ class GAN(Sampler, OnePassModel):
         self._fitting = False
         self.build((None, *self.image_shape))
 
+    def compile(self, optimizer: Any = None, **kwargs: Any) -> None:
+        """Set the optimizer for both networks, as `OnePassModel.compile`.
+
+        Raises:
+            ValueError: If a `loss` is given, or an optimizer that accumulates gradients where
+                updates alternate: the update of one network would forget those of the other.
+        """
+        optimizer = keras.optimizers.get(optimizer or self.default_optimizer())
+        own = getattr(optimizer, "inner_optimizer", optimizer)
+        if self.updates == "alternating" and own.gradient_accumulation_steps:
+            raise ValueError(
+                "Alternating updates cannot accumulate gradients, got an optimizer with "
+                f"gradient_accumulation_steps={own.gradient_accumulation_steps}. Train with larger "
+                'batches, or make the model with updates="simultaneous".'
+            )
+        super().compile(optimizer, **kwargs)
+
     def losses_from_logits(self, logits: Logits) -> tuple[Any, Any]:
         """Return the discriminator's and the generator's loss, one value an image each.
 
@@ -102,6 +119,7 @@ class GAN(Sampler, OnePassModel):
     def save_own_variables(self, store: Any) -> None:
         """Save seeds, and the range of float images that the last `fit` found."""
         super().save_own_variables(store)
+        store["order_seed"] = np.asarray(self.seed)
         store["float_range"] = np.asarray(self._float_range)
 
     def load_own_variables(self, store: Any) -> None:
@@ -117,6 +135,8 @@ class GAN(Sampler, OnePassModel):
                 f"{type(self).__name__} anew and save it."
             )
         super().load_own_variables(store)
+        if "order_seed" in store:  # a subclass without a `get_config` of its own has drawn another
+            self.seed = int(np.asarray(store["order_seed"]))
         if not self._fitting:  # a resumed fit has looked at its own images
             low, high = np.asarray(store["float_range"]).tolist()
             self._float_range = (low, high)
@@ -172,7 +192,8 @@ class GAN(Sampler, OnePassModel):
             training: Ignored.
         """
         d_loss = self.discriminator_loss(y_pred, sample_weight)
-        return share_of_loss(d_loss + self.generator_loss(y_pred, sample_weight))
+        both = d_loss + self.generator_loss(y_pred, sample_weight)
+        return share_of_loss(_with_layers(both, self.losses))
 
     def discriminator_loss(self, logits: Logits, sample_weight: Any = None) -> Any:
         """Return the discriminator's loss of a batch, and add it to the metric."""
@@ -191,7 +212,8 @@ class GAN(Sampler, OnePassModel):
     def half_loss(self, images: Any, half: Half, sample_weight: Any = None) -> Any:
         """Return the loss of one network, after a forward pass for it alone."""
         loss = self.discriminator_loss if half == "discriminator" else self.generator_loss
-        return share_of_loss(loss(self(images, training=True, half=half), sample_weight))
+        own = loss(self(images, training=True, half=half), sample_weight)
+        return share_of_loss(_with_layers(own, getattr(self, half).losses))
 
     def train_step(self, *args: Any) -> Any:
         """Take a step as Keras does on the backend in use, or one in two halves."""
@@ -307,6 +329,11 @@ class GAN(Sampler, OnePassModel):
             self._float_range = training.value_range
             # Traced functions hold the old range as a constant.
             self.train_function = self.test_function = None
+
+
+def _with_layers(loss: Any, of_layers: list[Any]) -> Any:
+    """Add what layers ask for: penalties of weights and activities."""
+    return sum((ops.sum(ops.cast(each, "float32")) for each in of_layers), loss)
 
 
 def _weighted_mean(losses: Any, weight: Any) -> Any:

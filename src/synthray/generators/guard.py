@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from synthray._variables import assign, values_of
+from synthray._variables import assign, steps_taken, values_of
 
 
 class TrainingGuard(keras.callbacks.Callback):
@@ -119,7 +119,7 @@ class TrainingGuard(keras.callbacks.Callback):
         )
 
     def _steps(self) -> int:
-        return int(self.model.optimizer.iterations.numpy())
+        return steps_taken(self.model)
 
     def _variables(self) -> list[Any]:
         # Not the seeds: with the same numbers the same breakdown would follow.

@@ -217,19 +217,17 @@ class R3GAN(R3GANStep):
         return super().fit(x, y, callbacks=callbacks, **kwargs)
 
     def save_own_variables(self, store: Any) -> None:
-        """Save the counters and the first learning rate too."""
+        """Save the first learning rate too."""
         super().save_own_variables(store)
-        store["images_seen"] = self.images_seen.numpy()
-        store["strength"] = self._strength.numpy()
         store["first_rate"] = np.asarray(np.nan if self._first_rate is None else self._first_rate)
 
     def load_own_variables(self, store: Any) -> None:
         """Restore what `save_own_variables` saved."""
         super().load_own_variables(store)
-        self.images_seen.assign(store["images_seen"])
-        self._strength.assign(store["strength"])
         rate = float(np.asarray(store["first_rate"]))
-        self._first_rate = None if np.isnan(rate) else rate
+        # Only beside the optimizer's own rate, which comes from the file too.
+        if self._first_rate is not None and not np.isnan(rate):
+            self._first_rate = rate
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""

@@ -63,9 +63,10 @@ class Snapshots(keras.callbacks.Callback):
         Args:
             n: How many; those of one state stand together, the oldest first.
             seed: Equal seeds give equal images; `None` for others at each call.
-            **arguments: As for the `sample` of the generator.
+            **arguments: As for the `sample` of the generator; `labels` may hold one for each image.
 
         Raises:
+            ValueError: If there are not as many labels as images.
             RuntimeError: If there is no state yet.
         """
         images = list(self.sample_batches(n, seed=seed, **arguments))
@@ -81,10 +82,18 @@ class Snapshots(keras.callbacks.Callback):
             raise RuntimeError("No state has been kept. Pass this to fit(callbacks=[...]) first.")
         gan: Any = self.model
         count = len(self._states)
+        labels = arguments.pop("labels", None)
+        each = np.ndim(labels) == 1
+        if each:
+            labels = np.asarray(labels)  # of an empty share it keeps the type
+            if len(labels) != n:
+                raise ValueError(f"Expected a label for each of {n} images, got {len(labels)}.")
         seeds = spawn_seeds(resolve_seed(seed), count)
         for place, (state, own_seed) in enumerate(zip(self._states, seeds, strict=True)):
-            share = (n * (place + 1)) // count - (n * place) // count
-            batches = gan.sample_batches(share, seed=own_seed, **arguments)
+            start, stop = (n * place) // count, (n * (place + 1)) // count
+            if labels is not None:
+                arguments["labels"] = labels[start:stop] if each else labels
+            batches = gan.sample_batches(stop - start, seed=own_seed, **arguments)
             while True:
                 with self._in_place(state):
                     batch = next(batches, None)
