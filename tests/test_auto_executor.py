@@ -41,6 +41,10 @@ def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine of two cores without an accelerator, whatever it is, and with its threads."""
     for name in processes._ONE_THREAD:
         monkeypatch.delenv(name, raising=False)
+    if keras.backend.backend() == "tensorflow":  # as in this process, or numbers are rounded
+        from tensorflow.python.framework.test_util import IsMklEnabled
+
+        monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", str(int(IsMklEnabled())))
     monkeypatch.setattr(loky, "cpu_count", lambda: 2)
     monkeypatch.setattr(processes, "has_accelerator", lambda: False)
 
@@ -66,8 +70,9 @@ def alive(pid: int) -> bool:
 def noted(folder: Path, train: ImageDataset, synthetic: ImageDataset | None) -> ImageDataset:
     """A source that writes down where it runs."""
     policy = keras.config.dtype_policy().name
-    threads = {name: os.environ.get(name) for name in processes._ONE_THREAD}
-    (folder / str(os.getpid())).write_text(f"{policy} {keras.backend.backend()} {threads}")
+    names = (*processes._ONE_THREAD, "TF_ENABLE_ONEDNN_OPTS")
+    settings = {name: os.environ.get(name) for name in names}
+    (folder / str(os.getpid())).write_text(f"{policy} {keras.backend.backend()} {settings}")
     return train
 
 
@@ -303,14 +308,18 @@ def test_what_cannot_be_sent_is_told(
 
 @pytest.mark.backend
 @pytest.mark.usefixtures("at_once")
-def test_processes_are_set_up_like_this_one(data: ImageDataset, tmp_path: Path) -> None:
+def test_processes_are_set_up_like_this_one(
+    data: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)  # but for what a user left open
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
         auto(data, arms=[noting(tmp_path)], classifier=functools.partial(threads, tmp_path))
     finally:
         keras.config.set_dtype_policy(before)
-    expected = f"mixed_bfloat16 {keras.backend.backend()} {processes._ONE_THREAD}"
+    settings = processes._ONE_THREAD | {"TF_ENABLE_ONEDNN_OPTS": "1"}
+    expected = f"mixed_bfloat16 {keras.backend.backend()} {settings}"
     texts = {int(path.name): path.read_text() for path in tmp_path.iterdir()}
     assert texts.pop(os.getpid()) == "many"  # makes one, to see whether it can
     assert set(texts.values()) == {expected}

@@ -6,6 +6,7 @@ import threading
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, ClassVar
 
 import keras
@@ -228,6 +229,81 @@ def test_class_weights_change_the_training(compare: Any) -> None:
     assert losses[2] != losses[0]
     with pytest.raises(ValueError, match="a weight for each label"):
         compare(class_weight={0: 1.0})
+
+
+def test_numbers_of_numpy_are_numbers(compare: Any, tmp_path: Path) -> None:
+    weights = dict(zip(np.arange(2), np.array([1.0, 3.0]), strict=True))
+    result = compare(class_weight=weights, epochs=np.int64(1), batch_size=np.int64(16))
+    plain = compare(class_weight={0: 1.0, 1: 3.0})
+    np.testing.assert_array_equal(result.runs[0].probabilities, plain.runs[0].probabilities)
+    result.save(tmp_path / "result.json")
+    found = ComparisonResult.load(tmp_path / "result.json").settings
+    assert (found["epochs"], found["class_weight"]) == (1, {"0": 1.0, "1": 3.0})
+
+
+def test_steps_are_those_that_were_taken(compare: Any, drawn: ImageDataset) -> None:
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            self.model.stop_training = epoch == 0
+
+    def stopping(arm: str, seed: int) -> list[Any]:
+        return [Stop()] if seed else []
+
+    given: dict[str, Any] = {"augmenter": drawn, "seeds": (0, 1), "epochs": 3, "batch_size": 16}
+    with pytest.warns(UserWarning, match=r"'warm_start' with seed 1 before phase 2 of its 2"):
+        result = compare(arms=["original", "warm_start"], callbacks=stopping, **given)
+    assert [run.phase_steps for run in result["original"]] == [(12,), (4,)]
+    assert [run.phase_steps for run in result["warm_start"]] == [(6, 6), (4, 0)]
+    assert "4 to 12" in str(result)
+    for run in result.runs:
+        assert run.steps == run.steps_per_entry * len(run.history["loss"])
+    # A rate of its own makes the second phase another fit, whatever stopped the first.
+    slow = Arm("slow", [Phase("synthetic", share=0.5), Phase("real", share=0.5, rate=0.5)])
+    result = compare(arms=[slow], callbacks=stopping, **given)
+    assert [run.phase_steps for run in result["slow"]] == [(6, 6), (4, 6)]
+
+
+def test_what_an_arm_will_lack_is_said_before_generators_train(
+    compare: Any, train: ImageDataset, artist: Artist
+) -> None:
+    many = Arm("many", Phase("mixed", ratio=2.0))
+    with pytest.raises(ValueError, match="asks for 100 drawn images and there are 50"):
+        compare(arms=[many], augmenter=artist)
+    with pytest.raises(ValueError, match="No class is called 'broken'"):
+        compare(arms=["synthetic"], augmenter=artist, n_synthetic={"broken": 3})
+    assert artist.fitted_on == []
+    compare(arms=[many], augmenter=artist, n_synthetic=100)
+    assert artist.asked == [(100, 0)]
+
+
+def test_annotations_that_drawn_images_lack_are_no_obstacle(
+    train: ImageDataset, test: ImageDataset, drawn: ImageDataset
+) -> None:
+    views = {"view": np.array(["front"] * len(train)), "age": np.zeros(len(train))}
+    annotated = replace(train, annotations=views)
+    settings: dict[str, Any] = {"classifier": tiny_model, "epochs": 1, "audit": "off", "verbose": 0}
+    results = [
+        run_comparison(data, test, augmenter=drawn, arms=["synthetic"], **settings)
+        for data in (train, annotated)
+    ]
+    one, other = (result.runs[0].probabilities for result in results)
+    np.testing.assert_array_equal(one, other)
+
+
+def test_half_precision_probabilities_are_scored(drawn: ImageDataset) -> None:
+    rng = np.random.default_rng(0)
+    three = ImageDataset.from_arrays(rng.integers(0, 256, (60, 8, 8), np.uint8), np.arange(60) % 3)
+
+    def half() -> keras.Model:
+        layers = [keras.Input((8, 8, 1)), keras.layers.Rescaling(1 / 255), keras.layers.Flatten()]
+        return keras.Sequential([*layers, keras.layers.Dense(3, "softmax", dtype="mixed_bfloat16")])
+
+    result = run_comparison(
+        *(three.select(rows) for rows in (np.arange(30), np.arange(30, 60))),
+        classifier=half, arms=["original"], epochs=1, audit="off", verbose=0,
+    )  # fmt: skip
+    np.testing.assert_allclose(result.runs[0].probabilities.sum(axis=1), 1, atol=1e-6)
+    assert 0 <= result.scores("original")["auc"][0] <= 1
 
 
 def test_validation_enters_the_histories(compare: Any) -> None:

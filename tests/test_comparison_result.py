@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from synthray.audit.leakage_report import LeakageReport
 from synthray.comparison.metrics import Scores, accuracy_standard_error, score
 from synthray.comparison.result import ArmRun, ComparisonResult
+from synthray.comparison.statistics import corrected_t
 
 LABELS = np.asarray([0, 0, 0, 1, 1, 1, 1, 1])
 
@@ -199,6 +200,14 @@ def test_json_round_trip(tmp_path: Path, folds: int) -> None:
     assert again.leak.examples == ()  # no patient's image leaves the machine by way of a file
     assert again.pictures is None
     assert str(again) == str(result)
+    odd = make_result(
+        names=np.array(["caf\udce9.png", *"bcdefgh"]), groups=np.array([b"p", b"q"] * 4)
+    )
+    odd.save(tmp_path / "odd.json")  # a file's name that is no text, as old archives give it
+    loaded_odd = ComparisonResult.load(tmp_path / "odd.json")
+    assert loaded_odd.names is not None
+    assert loaded_odd.names[0] == "caf\udce9.png"
+    assert np.asarray(loaded_odd.groups).tolist() == ["p", "q"] * 4
     plain = make_result(names=None, groups=None, leak=None)
     plain.save(tmp_path / "plain.json")
     loaded_plain = ComparisonResult.load(tmp_path / "plain.json")
@@ -237,3 +246,17 @@ def test_other_files(tmp_path: Path) -> None:
         path.write_bytes(content)
         with pytest.raises(ValueError, match="not a saved ComparisonResult"):
             ComparisonResult.load(path)
+
+
+def test_validation_images_are_none_to_train_on() -> None:
+    def p_value(**settings: Any) -> float | None:
+        result = make_result(folds=2, settings={"n_folds": 2, **settings})
+        return result.statistics().differences["warm_start"].p_corrected_t
+
+    result = make_result(folds=2)
+    scores = [result.scores(arm)["balanced_accuracy"] for arm in ("warm_start", "original")]
+    expected = {share: corrected_t(scores[0] - scores[1], 1 / (1 - share)) for share in (0, 0.2)}
+    assert p_value() == p_value(validation=None) == pytest.approx(expected[0])
+    assert p_value(validation={"class_counts": {}}) == pytest.approx(expected[0])  # with a test set
+    assert p_value(validation=0.2) == pytest.approx(expected[0.2])
+    assert expected[0] != expected[0.2]

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -139,6 +140,15 @@ def test_provenance_of_images_does_not_count_but_their_pixels_do() -> None:
     images[3, 2, 2, 0] ^= 1
     changed = type(data).from_arrays(images, data.labels, class_names=data.class_names)
     assert digest(changed) != digest(data)
+    data = data.with_groups(None)
+    soft = [replace(data, annotations={"soft_labels": np.full((6, 2), x)}) for x in (0.5, 0.4)]
+    assert len({digest(each) for each in (data, *soft)}) == 3  # they are trained on
+    views = [np.array(words, dtype=object) for words in (["ap"] * 6, ["ap"] * 6, ["pa"] * 6)]
+    for column in views:
+        column[0] = "".join(["a", column[0][-1]])  # a string of its own, at its own address
+    seen = [digest(replace(data, annotations={"view": column})) for column in views]
+    assert seen[0] == seen[1] != seen[2]
+    assert digest(replace(soft[1], annotations=dict(soft[0].annotations))) == digest(soft[0])
 
 
 def test_source_is_read_in_spite_of_other_threads_that_parse(

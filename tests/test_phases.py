@@ -15,6 +15,7 @@ from synthray.comparison.arms import Arm
 from synthray.comparison.phases import SOFT_LABELS, Phase, first_of_each_class
 from synthray.comparison.result import ComparisonResult
 from synthray.comparison.runner import run_comparison
+from synthray.comparison.single import train_classifier
 from synthray.comparison.stretches import Beginning, head_of, stretches, take_statistics
 from synthray.comparison.targets import probabilities_of, targets
 from synthray.datasets.image_dataset import ImageDataset
@@ -368,3 +369,62 @@ def test_arms_with_soft_labels_do_not_change_others(compare: Callable[..., Any])
     alone = compare(Arm("synthetic", Phase("synthetic")))
     both = compare(taught, Arm("synthetic", Phase("synthetic")), teachers=1)
     np.testing.assert_array_equal(predictions(alone, "synthetic"), predictions(both, "synthetic"))
+
+
+def test_phases_of_one_fit_may_have_weights_and_soft_labels_or_none(
+    compare: Callable[..., Any], train: ImageDataset, drawn: ImageDataset
+) -> None:
+    light = compare(Arm("both", [Phase("mixed", weight=0.5), Phase("real")]))
+    apart = compare(Arm("both", [Phase("mixed", weight=0.5), Phase("real", reset=())]))
+    np.testing.assert_array_equal(predictions(light, "both"), predictions(apart, "both"))
+    assert not np.array_equal(
+        predictions(light, "both"),
+        predictions(compare(Arm("both", [Phase("mixed"), Phase("real")])), "both"),
+    )
+    # Probabilities that are the labels' own teach what labels do.
+    own = np.eye(2, dtype=np.float32)[drawn.labels]
+    softened = replace(drawn, annotations={SOFT_LABELS: own})
+    warm = Arm("warm", [Phase("synthetic", weight=0.5), Phase("real")])
+    found = [compare(warm, augmenter=images) for images in (drawn, softened)]
+    first, second = (predictions(result, "warm") for result in found)
+    np.testing.assert_allclose(first, second, atol=1e-6)
+
+
+def test_soft_labels_are_not_left_out(train: ImageDataset, drawn: ImageDataset) -> None:
+    whole = np.eye(2, dtype=np.int64)[1 - train.labels]  # corrected ones, not floats
+    annotated = replace(train, annotations={SOFT_LABELS: whole, "view": train.labels})
+    with pytest.raises(ValueError, match="annotation 'soft_labels'"):
+        Phase("mixed").data(annotated, drawn)
+    known = replace(annotated, annotations={SOFT_LABELS: whole.astype(float), "view": whole})
+    assert set(Phase("mixed").data(known, drawn).annotations) == {SOFT_LABELS}
+
+
+def test_what_a_phase_cannot_do_is_said_first(train: ImageDataset) -> None:
+    class Never:
+        """An augmenter that is not to be fitted."""
+
+        def fit(self, data: ImageDataset) -> None:
+            raise AssertionError("trained for nothing")
+
+        def sample(self, n: Any, *, seed: int) -> ImageDataset:
+            raise AssertionError("drawn for nothing")
+
+    def scheduled() -> keras.Model:
+        model = tiny_model()
+        schedule = keras.optimizers.schedules.ExponentialDecay(1e-3, 1, 0.5)
+        model.compile(keras.optimizers.SGD(schedule), "binary_crossentropy")
+        return model
+
+    slow = Arm("slow", [Phase("synthetic"), Phase("real", rate=0.5)])
+    cases: list[tuple[Arm, dict[str, Any], str]] = [
+        (slow, {"classifier": scheduled}, "compiled with a schedule"),
+        (Arm("none", Phase("synthetic")), {"n_synthetic": 0}, "n_synthetic=0 asks for none"),
+        (Arm("none", Phase("copies")), {"n_synthetic": -3}, "n_synthetic=-3 asks for none"),
+        (Arm("many", Phase("mixed", ratio=2.0)), {}, "asks for 100 drawn images and there are 50"),
+    ]
+    for arm, arguments, message in cases:
+        given: dict[str, Any] = {"classifier": tiny_model, "epochs": 2, "verbose": 0, **arguments}
+        with pytest.raises(ValueError, match=message):
+            run_comparison(train, train, arms=[arm], augmenter=Never(), audit="off", **given)
+        with pytest.raises(ValueError, match=message):
+            train_classifier(train, arm, augmenter=Never(), **given)

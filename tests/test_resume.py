@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 import killed_comparison
+from synthray.classifiers.fracture_classifier import FractureClassifier
 from synthray.comparison.arms import Arm
 from synthray.comparison.phases import Phase
 from synthray.comparison.result import ComparisonResult
@@ -230,6 +231,67 @@ def test_every_setting_keeps_its_own_fits(compare: Any, tmp_path: Path) -> None:
     FITS.clear()
     assert_equal(compare(), base)  # the first ones are all still there
     assert FITS == []
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_the_order_of_seeds_does_not_count(compare: Any, own: bool) -> None:
+    data, test = bars(12, size=27), bars(6, size=27, seed=1)
+    given: dict[str, Any] = {"data": data, "test": test, "arms": ["original"], "augmenter": None}
+    given["classifier"] = seeded_model if own else FractureClassifier
+    first = compare(**given, seeds=(0, 1))
+    FITS.clear()
+    turned = compare(**given, seeds=(1, 0))
+    alone = compare(**given, seeds=(1,))
+    assert FITS == []
+    for result in (turned, alone):
+        np.testing.assert_array_equal(result.runs[0].probabilities, first.runs[1].probabilities)
+    assert not np.array_equal(first.runs[0].probabilities, first.runs[1].probabilities)
+
+
+def seeded_model(seed: int) -> keras.Model:
+    layers = [keras.Input((27, 27, 1)), keras.layers.Rescaling(1 / 255), keras.layers.Flatten()]
+    layers += [keras.layers.Dropout(0.2, seed=seed)]
+    init = keras.initializers.GlorotUniform(seed)
+    return keras.Sequential([*layers, keras.layers.Dense(1, "sigmoid", kernel_initializer=init)])
+
+
+def test_an_arm_with_teachers_leaves_other_fits_alone(compare: Any) -> None:
+    rng = np.random.default_rng(0)
+    three, judged = (
+        ImageDataset.from_arrays(rng.integers(0, 256, (n, *SHAPE), np.uint8), np.arange(n) % 3)
+        for n in (12, 6)
+    )
+
+    def softmax() -> keras.Model:
+        layers = [keras.Input(SHAPE), keras.layers.Rescaling(1 / 255), keras.layers.Flatten()]
+        return keras.Sequential([*layers, keras.layers.Dense(3, "softmax")])
+
+    given: dict[str, Any] = {"data": three, "test": judged, "classifier": softmax}
+    given |= {"augmenter": None, "teachers": 1}
+    compare(**given, arms=["original"])
+    FITS.clear()
+    compare(**given, arms=["original", Arm("taught", Phase(labels="teachers"))])
+    assert FITS == ["taught 0"]
+
+
+class Apprentice(Noise):
+    """Keeps in its folder how often it has learnt."""
+
+    def fit(self, data: ImageDataset, *, workdir: Path = Path()) -> None:
+        workdir.mkdir(parents=True, exist_ok=True)
+        FITS.append("taken up" if (workdir / "learnt").exists() else "learnt")
+        (workdir / "learnt").touch()
+        self.class_names_, self.image_shape_ = data.class_names, data.image_shape
+
+
+def test_more_images_need_no_other_generators(compare: Any) -> None:
+    given: dict[str, Any] = {"arms": ["synthetic"], "augmenter": Apprentice(), "callbacks": None}
+    few, more = compare(**given, n_synthetic=8), compare(**given, n_synthetic=16)
+    assert FITS == ["learnt", "taken up"]
+    drawn = [sum(result.settings["synthetic"]["class_counts"].values()) for result in (few, more)]
+    assert drawn == [8, 16]
+    compare(**given, n_synthetic=8, data=OTHER)
+    assert FITS[2:] == ["learnt"]
 
 
 def test_an_arm_of_the_same_name_is_not_the_same_arm(compare: Any) -> None:

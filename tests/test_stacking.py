@@ -196,6 +196,7 @@ def test_it_says_what_it_costs(
         ({"augmentation": darker}, "Training 1 fits one after the other: an augmentation that is"),
         ({"classifier": lambda: Own()}, "Training 2 fits one after the other: the classifiers may"),
         ({"classifier": lambda: eager()}, "Training 2 fits one after the other: the classifier is"),
+        ({"classifier": lambda: averaged()}, "Training 2 fits one after the other: the optimizer"),
         ({"verbose": 2}, "Training 2 fits one after the other: verbose=2"),
     ],
 )
@@ -223,6 +224,13 @@ class Own(keras.Model):
 
     def call(self, images: Any) -> Any:
         return self.layer(keras.ops.mean(images, (1, 2)) / 255)
+
+
+def averaged() -> keras.Model:
+    model = small(0)
+    optimizer = keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5)
+    model.compile(optimizer, "binary_crossentropy", metrics=["accuracy"])
+    return model
 
 
 def eager() -> keras.Model:

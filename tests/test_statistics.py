@@ -292,3 +292,16 @@ def test_errors(settings: dict[str, Any], message: str) -> None:
     given = {"probabilities": {"a": guess(1.0)}, "labels": LABELS, **settings}
     with pytest.raises(ValueError, match=message):
         compare_arms(**given)
+
+
+def test_what_is_found_needs_no_more_images() -> None:
+    found = []
+    for seed in range(40):
+        arms = {"original": guess(1.0), "a": guess(4.0, seed=1), "b": guess(1.35, seed=seed)}
+        both = compare_arms(arms, LABELS, n_resamples=200).differences
+        found.append((both["b"].verdict, both["b"].needed_images))
+    verdicts = {verdict for verdict, _ in found}
+    assert verdicts == {"better", "cannot be told apart"}
+    # Some are found at Holm's second step alone, from below the threshold of the first.
+    assert all(needed is None for verdict, needed in found if verdict == "better")
+    assert any(needed for verdict, needed in found if verdict != "better")

@@ -46,10 +46,13 @@ def describe(value: Any, depth: int = 0) -> Any:
     if isinstance(value, bytes):
         return ["bytes", hashlib.sha256(value).hexdigest()]
     if isinstance(value, np.ndarray | np.generic):
+        if value.dtype == object:  # whose bytes are addresses
+            return ["array", "O", list(value.shape), inner(value.tolist())]
         array = np.ascontiguousarray(value)
         return ["array", array.dtype.str, list(array.shape), _sha(array.tobytes())]
     if isinstance(value, ImageDataset):
-        return ["images", list(value.class_names), *map(inner, (value.images, value.labels))]
+        columns = value.images, value.labels, *([value.annotations] if value.annotations else ())
+        return ["images", list(value.class_names), *map(inner, columns)]
     if isinstance(value, Mapping):
         return ["dict", [[inner(k), inner(v)] for k, v in value.items()]]
     if isinstance(value, set | frozenset):
@@ -64,7 +67,9 @@ def describe(value: Any, depth: int = 0) -> Any:
 def model_digest(model: Any, make: Any) -> str:
     """Return the digest of a compiled classifier: layers, weights, loss, optimizer, its maker."""
     try:
-        plan = compiled_digest(model)
+        # Seeds count by the weights and the states of generators that they made: a model that is
+        # given another's values keeps its own.
+        plan = compiled_digest(model, seeds=False)
     except NotImplementedError:  # a subclass that cannot be saved
         plan = type(model).__qualname__
     weights = [np.asarray(keras.ops.convert_to_numpy(v.value)) for v in model.variables]

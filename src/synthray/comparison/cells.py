@@ -16,7 +16,7 @@ from synthray.comparison import synthetic as drawn_images
 from synthray.comparison.arms import Arm
 from synthray.comparison.fit import Bench
 from synthray.comparison.metrics import score
-from synthray.comparison.phases import Phase
+from synthray.comparison.phases import Phase, check_count
 from synthray.comparison.pictures import examples
 from synthray.comparison.recipe import Recipe
 from synthray.comparison.result import ArmRun
@@ -68,6 +68,21 @@ class Cell:
         """How many images will be drawn, or are there, as known before they are drawn."""
         recipe = self.recipe
         return drawn_images.planned(recipe.augmenter, self.train, recipe.n_synthetic)
+
+    def check(self) -> None:
+        """Raise where an arm will lack drawn images: before generators train for hours.
+
+        Raises:
+            ValueError: If a phase asks for more than will be drawn.
+        """
+        for phase in (phase for arm in self.recipe.arms for phase in arm):
+            if phase.needs_synthetic and self.n_drawn < 1:
+                raise ValueError(
+                    f"A phase trains on drawn images, and n_synthetic={self.recipe.n_synthetic!r} "
+                    "asks for none. Leave n_synthetic out, or ask for 1 or more."
+                )
+            if phase.ratio is not None:
+                check_count(round(phase.ratio * len(self.train)), self.n_drawn)
 
     def planned_steps(self, arm: Arm) -> int:
         """Return the steps of an arm as known before images are drawn.
@@ -178,7 +193,7 @@ class Cell:
         path = store.drawn(self._drawn_key)
         drawn = store.load_drawn(path)
         if drawn is None:
-            drawn = draw(workdir=store.generators(self._drawn_key))
+            drawn = draw(workdir=store.generators(self._generators_key))
             store.save_drawn(path, drawn)
         return drawn
 
@@ -202,11 +217,20 @@ class Cell:
         return int(augmenter.planned_steps(self.train.class_counts))
 
     @cached_property
+    def _augmenter_key(self) -> str:
+        return drawn_images.fingerprint(self.recipe.augmenter, self.train, seed=self.seed)
+
+    @property
+    def _generators_key(self) -> str:
+        """The digest of all that determines the generators: not how many images they draw."""
+        return digest([self.recipe.versions, self._augmenter_key, self.train, self.seed])
+
+    @cached_property
     def _drawn_key(self) -> str:
         recipe = self.recipe
-        source = drawn_images.fingerprint(recipe.augmenter, self.train, seed=self.seed)
         if isinstance(recipe.augmenter, ImageDataset):
-            return source
+            return self._augmenter_key
+        source = self._augmenter_key
         return digest([recipe.versions, source, self.train, recipe.n_synthetic, self.seed])
 
     @cached_property

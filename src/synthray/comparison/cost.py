@@ -173,7 +173,7 @@ def _time_classifier(cell: Cell) -> tuple[float, float]:
     recipe = cell.recipe
     model = recipe.factory(cell.seed)
     bench = cell.bench([Arm("timing", Phase())], None)
-    batches = bench.batches(model, cell.train, recipe.batch_size, Phase(), cell.seed)
+    batches = bench.batches(model, cell.train, Phase(), cell.seed)
     seconds = []
     for _ in range(2):
         phase = PhaseStream(batches, _TIMED, 0, None, cell.seed)

@@ -85,8 +85,8 @@ class Bench:
         """Train and judge; where training diverged, scores are `None`."""
         start = time.perf_counter()
         parts = self.data[arm.name]
-        model, history = self.trained(arm, parts, seed, callbacks=callbacks, verbose=verbose)
-        return self.judged(model, history, arm, seed, fold, start=start)
+        model, history, steps = self.trained(arm, parts, seed, callbacks=callbacks, verbose=verbose)
+        return self.judged(model, history, arm, seed, fold, phase_steps=steps, start=start)
 
     def judged(
         self,
@@ -96,9 +96,20 @@ class Bench:
         seed: int,
         fold: int,
         *,
+        phase_steps: list[int],
         start: float,
     ) -> ArmRun:
-        """Judge a trained classifier; `start` is when its training began, by `perf_counter`."""
+        """Judge a trained classifier.
+
+        Args:
+            model: The classifier.
+            history: What its training told.
+            arm: The arm that it went through.
+            seed: Its seed.
+            fold: Number of the fold.
+            phase_steps: Steps that it took in each phase.
+            start: When its training began, by `perf_counter`.
+        """
         probabilities = predict(model, self.test.images)
         probabilities.flags.writeable = False
         scores = score(probabilities, self.test.labels, positive_class=self.positive)
@@ -109,7 +120,7 @@ class Bench:
             scores=scores,
             history={name: tuple(values) for name, values in history.items()},
             probabilities=probabilities,
-            phase_steps=tuple(self.phase_steps(arm, self.data[arm.name])),
+            phase_steps=tuple(phase_steps),
             steps_per_entry=self.epoch_steps,
             seconds=round(time.perf_counter() - start, 3),
         )
@@ -122,8 +133,8 @@ class Bench:
         *,
         callbacks: list[Any],
         verbose: Any,
-    ) -> tuple[Any, dict[str, list[float]]]:
-        """Return a classifier that went through an arm, and its history.
+    ) -> tuple[Any, dict[str, list[float]], list[int]]:
+        """Return a classifier that went through an arm, its history, and the steps of each phase.
 
         The classifier holds until the next one is made.
 
@@ -138,10 +149,11 @@ class Bench:
         beginning = Beginning(model, arm)
         judged = self.validation_batches(model)
         history: dict[str, list[float]] = {}
+        phase_steps: list[int] = []
         epochs = 0
         for first, streams in self.stretches(model, arm, parts, seed):
             beginning.begin(model, first)
-            found = fit_phases(
+            found, taken = fit_phases(
                 model,
                 streams,
                 epoch_steps=self.epoch_steps,
@@ -154,7 +166,10 @@ class Bench:
                 take_statistics(model, self.train.images, seed)
             epochs += len(found["loss"])
             add_history(history, found, first)
-        return model, history
+            for stream in streams:  # where a callback stopped it, the last ones are cut
+                phase_steps.append(min(stream.steps, taken))
+                taken -= phase_steps[-1]
+        return model, history, phase_steps
 
     def stretches(
         self, model: Any, arm: Arm, parts: list[ImageDataset], seed: int
@@ -165,8 +180,10 @@ class Bench:
         passes = 0
         for first, count in stretches(arm):
             streams = []
-            for phase, data, n in islice(planned, count):
-                batches = self.batches(model, data, self.batch_size, phase, seed)
+            stretch = list(islice(planned, count))
+            columns = self._columns(model, [(phase, data) for phase, data, _ in stretch])
+            for (phase, data, n), arrays in zip(stretch, columns, strict=True):
+                batches = self._shuffled(arrays, data, phase, seed)
                 augment = self.augment if phase.augment else None
                 streams.append(PhaseStream(batches, n, passes, augment, seed))
                 passes = streams[-1].next_pass
@@ -177,24 +194,32 @@ class Bench:
         """Return the images that are judged after each epoch."""
         if self.validation is None:
             return None
-        return self.batches(model, self.validation, _JUDGED_AT_ONCE)
+        arrays = self.validation.images, targets(model, self.validation)
+        return FloatBatches(*arrays, batch_size=_JUDGED_AT_ONCE, kept=self.kept)
 
-    def batches(
-        self,
-        model: Any,
-        data: ImageDataset,
-        batch_size: int,
-        phase: Phase | None = None,
-        seed: int | None = None,
+    def batches(self, model: Any, data: ImageDataset, phase: Phase, seed: int) -> FloatBatches:
+        """Return batches of a phase as a classifier takes them, shuffled and weighted."""
+        [arrays] = self._columns(model, [(phase, data)])
+        return self._shuffled(arrays, data, phase, seed)
+
+    def _columns(
+        self, model: Any, parts: list[tuple[Phase, ImageDataset]]
+    ) -> list[list[NDArray[Any]]]:
+        """Return images, targets and perhaps weights of phases: of one kind, as one fit needs."""
+        answers = [targets(model, data) for _, data in parts]
+        if len({answer.dtype for answer in answers}) > 1:  # labels here, probabilities there
+            answers = [answer.astype(np.float32) for answer in answers]
+        columns = [[data.images, each] for (_, data), each in zip(parts, answers, strict=True)]
+        weights = [self._weights(data, phase) for phase, data in parts]
+        if any(each is not None for each in weights):
+            for arrays, each in zip(columns, weights, strict=True):
+                arrays.append(np.ones(len(arrays[0]), np.float32) if each is None else each)
+        return columns
+
+    def _shuffled(
+        self, arrays: list[NDArray[Any]], data: ImageDataset, phase: Phase, seed: int
     ) -> FloatBatches:
-        """Return batches as a classifier takes them; those of a phase are shuffled and weighted."""
-        arrays = [data.images, targets(model, data)]
-        if phase is None:
-            return FloatBatches(*arrays, batch_size=batch_size, kept=self.kept)
-        weights = self._weights(data, phase)
-        if weights is not None:
-            arrays.append(weights)
-        options: dict[str, Any] = {"batch_size": batch_size, "seed": seed or 0, "kept": self.kept}
+        options: dict[str, Any] = {"batch_size": self.batch_size, "seed": seed, "kept": self.kept}
         if phase.apart:
             return BatchesOfOneKind(*arrays, kinds=data.synthetic, **options)
         return FloatBatches(*arrays, shuffle=True, **options)

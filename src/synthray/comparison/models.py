@@ -26,8 +26,8 @@ from synthray._variables import assign, values_of
 from synthray.classifiers.fracture_classifier import FractureClassifier, wants_one_hot
 from synthray.datasets.image_dataset import ImageDataset
 
-_OF_INTEGERS = "sparse_categorical_crossentropy"
 _TOLERANCE = 1e-3
+_ROUNDING = 1e-6  # of sums in single precision
 _PREDICTED_AT_ONCE = 128
 _SEEDING = threading.Lock()  # the states are the process', and an executor may have threads
 
@@ -40,7 +40,6 @@ class ClassifierFactory:
             signature names; returns a Keras model, compiled or not.
         data: What the classifier is for.
         steps_per_execution: Steps at once of models that come uncompiled.
-        soft_labels: Whether those must learn probabilities, not labels alone.
     """
 
     def __init__(
@@ -49,7 +48,6 @@ class ClassifierFactory:
         data: ImageDataset,
         *,
         steps_per_execution: int = 1,
-        soft_labels: bool = False,
     ) -> None:
         if isinstance(make, keras.Model) or not callable(make):
             raise TypeError(
@@ -61,7 +59,6 @@ class ClassifierFactory:
         self._image_shape = data.image_shape
         self._named = _named_parameters(make)
         self._steps_per_execution = steps_per_execution
-        self._many = "categorical_crossentropy" if soft_labels else _OF_INTEGERS
         self._last: Any = None
         self._kept = _Kept()
 
@@ -117,7 +114,8 @@ class ClassifierFactory:
         if not model.compiled:
             model.compile(
                 optimizer=adam(1e-3),
-                loss="binary_crossentropy" if outputs == 1 else self._many,
+                # Of one-hot rows, which soft labels can take the place of.
+                loss="binary_crossentropy" if outputs == 1 else "categorical_crossentropy",
                 metrics=["accuracy"],
                 steps_per_execution=self._steps_per_execution,
                 jit_compile=resolve_jit_compile("auto"),
@@ -166,7 +164,8 @@ def _plan(model: Any) -> str | None:
 
 
 def _state(model: Any) -> list[Any]:
-    model.optimizer.build(model.trainable_variables)
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
     return [*model.variables, *model.optimizer.variables]
 
 
@@ -197,6 +196,9 @@ def predict(model: Any, images: NDArray[np.uint8]) -> NDArray[np.float32]:
             "The classifier's outputs are no probabilities of 0 to 1 that sum to 1. End it in a "
             "sigmoid (one output) or a softmax, and compile it without from_logits."
         )
+    # Those of half precision are far enough from 1 for scores to refuse them.
+    rounded = np.flatnonzero(finite)[np.abs(sums - 1.0) > _ROUNDING]
+    p[rounded] /= p[rounded].sum(axis=1, keepdims=True)
     return p
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import KW_ONLY, dataclass, fields
+from dataclasses import KW_ONLY, dataclass, fields, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -146,7 +146,7 @@ class Phase:
         if self.source == "synthetic":
             return synthetic
         if self.source == "mixed":
-            return train.concatenate(synthetic)
+            return _with_drawn(train, synthetic)
         copies = _copies(train, synthetic)
         return copies if self.source == "copies" else train.concatenate(copies)
 
@@ -163,23 +163,48 @@ class Phase:
         return {name: value for name, value in found.items() if value != defaults[name]}
 
 
+def _with_drawn(train: ImageDataset, synthetic: ImageDataset) -> ImageDataset:
+    """Return both, without annotations that one lacks and that have no value for "not known".
+
+    None of those that are left out takes part in training.
+    """
+    both = []
+    for own, other in ((train, synthetic), (synthetic, train)):
+        kept = {
+            name: column
+            for name, column in own.annotations.items()
+            if name in other.annotations or column.dtype.kind == "f" or name == SOFT_LABELS
+        }
+        both.append(replace(own, annotations=kept))
+    return both[0].concatenate(both[1])
+
+
 def first_of_each_class(drawn: ImageDataset, n: int) -> ImageDataset:
     """Return `n` images in their order, each class with the share that it has.
 
     Raises:
         ValueError: If there are fewer.
     """
-    if n > len(drawn):
-        raise ValueError(
-            f"A phase asks for {n} drawn images and there are {len(drawn)}. Draw more "
-            "(n_synthetic=), or lower its ratio."
-        )
+    check_count(n, len(drawn))
     chosen = np.zeros(len(drawn), bool)
     counts = np.bincount(drawn.labels, minlength=drawn.num_classes)
     ends = np.round(np.cumsum(counts) * (n / len(drawn))).astype(int)
     for label, count in enumerate(np.diff(ends, prepend=0)):
         chosen[np.flatnonzero(drawn.labels == label)[:count]] = True
     return drawn.select(chosen)
+
+
+def check_count(asked: int, drawn: int) -> None:
+    """Raise where a phase asks for more drawn images than there are.
+
+    Raises:
+        ValueError: If it does.
+    """
+    if asked > drawn:
+        raise ValueError(
+            f"A phase asks for {asked} drawn images and there are {drawn}. Draw more "
+            "(n_synthetic=), or lower its ratio."
+        )
 
 
 def _copies(train: ImageDataset, synthetic: ImageDataset) -> ImageDataset:

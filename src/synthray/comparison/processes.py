@@ -184,6 +184,8 @@ def started(folder: Path, workers: int) -> Iterator[Pool]:
         **_ONE_THREAD,
         "KERAS_BACKEND": keras.backend.backend(),
         "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "3"),
+        # Without AVX-512 TensorFlow leaves it off, and a fit takes half as long again.
+        "TF_ENABLE_ONEDNN_OPTS": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1"),
         "LOKY_MAX_MEMORY_LEAK_SIZE": "1e15",  # or loky takes models that are kept for a leak
     }
     executor = loky.ProcessPoolExecutor(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import platform
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from synthray.comparison.checks import positive_label
 from synthray.comparison.fit import ClassWeight, image_weights
 from synthray.comparison.models import ClassifierFactory
 from synthray.comparison.store import RunStore
+from synthray.comparison.stretches import Beginning
 from synthray.datasets.image_dataset import ImageDataset
 
 
@@ -58,6 +60,17 @@ class Recipe:
     callbacks: Callable[[str, int], list[Any]] | None
     store: RunStore | None
     versions: Mapping[str, str]
+
+    def try_classifier(self, seed: int) -> None:
+        """Make a classifier, and what its phases change: mistakes show before anything long.
+
+        Raises:
+            TypeError: If it is no Keras model.
+            ValueError: If its output does not fit, or a phase cannot do to it what it should.
+        """
+        model = self.factory(seed)
+        for arm in self.arms:
+            Beginning(model, arm)
 
 
 def make_recipe(
@@ -102,6 +115,7 @@ def make_recipe(
         ValueError: If arguments do not fit.
     """
     chosen = resolve_arms(arms)
+    epochs, batch_size = operator.index(epochs), operator.index(batch_size)
     if epochs < 1 or batch_size < 1:
         raise ValueError(f"epochs and batch_size must be 1 or more, got {epochs}, {batch_size}.")
     if teachers < 1:
@@ -111,6 +125,8 @@ def make_recipe(
     positive = positive_label(positive_class, data.class_names)
     if class_weight is not None:
         image_weights(data.labels, data.num_classes, class_weight)
+    if isinstance(class_weight, Mapping):  # plain numbers, which JSON takes
+        class_weight = {int(label): float(weight) for label, weight in class_weight.items()}
     drawn_images.check_augmenter(augmenter, chosen, data, n_synthetic, with_folds=with_folds)
     transform = classic_augmentation() if augmentation is None else augmentation
     return Recipe(
@@ -119,7 +135,6 @@ def make_recipe(
             classifier,
             data,
             steps_per_execution=steps_at_once(),
-            soft_labels=any(arm.needs_teachers for arm in chosen),
         ),
         augment=BatchAugmentation(transform, batch_size=batch_size),
         augmenter=augmenter,

@@ -164,6 +164,7 @@ class ComparisonResult:
                 baseline=baseline,
                 metric=metric,
                 positive_class=self._positive,
+                test_to_train=self._test_to_train,
                 resampled=self._resampled,
             )
         return self._compared[key]
@@ -171,6 +172,14 @@ class ComparisonResult:
     @property
     def _positive(self) -> int:
         return 1 if self.positive_class is None else self.class_names.index(self.positive_class)
+
+    @property
+    def _test_to_train(self) -> float | None:
+        """Images that judge for each one trained on; validation images are neither."""
+        n_folds, held = self.settings.get("n_folds", 1), self.settings.get("validation")
+        if n_folds < 2 or not isinstance(held, float):
+            return None
+        return 1 / ((n_folds - 1) * (1 - held))
 
     @cached_property
     def _compared(self) -> dict[Any, Statistics]:

@@ -128,7 +128,8 @@ def run_comparison(
         ValueError: If data sets or arguments do not fit; the message says what to do.
 
     Warns:
-        UserWarning: If test images are known from training; if training diverged.
+        UserWarning: If test images are known from training; if training diverged; if a callback
+            stopped an arm before its last phase.
 
     Examples:
         >>> import synthray as sr
@@ -161,7 +162,7 @@ def run_comparison(
         with_folds=k is not None,
     )
     chosen = recipe.arms
-    recipe.factory(seeds[0])  # a mistake in it shows before anything long begins
+    recipe.try_classifier(seeds[0])
 
     def say(text: str) -> None:
         _log.info(text)
@@ -175,12 +176,13 @@ def run_comparison(
             data, int(k or 0), seed=fold_seed, protocol=protocol, audit=audit, say=say
         )
     cells = _cells(recipe, judging, seeds, validation, fold_seed)
+    for cell in cells:
+        cell.check()
     found = _run(cells, recipe, executor, say, verbose)
     runs = _in_order(cells, recipe, found)
     shown = next(
         (result for results in found.values() for result in results if result.examples), None
     )
-    weights = dict(class_weight) if isinstance(class_weight, Mapping) else class_weight
     return ComparisonResult(
         runs=runs,
         labels=judging.images.labels,
@@ -194,16 +196,16 @@ def run_comparison(
             "protocol": protocol,
             "audit": audit,
             "n_folds": len(judging.splits),
-            "fold_seed": fold_seed,
+            "fold_seed": int(fold_seed),
             "arms": {arm.name: [phase.to_dict() for phase in arm] for arm in chosen},
-            "epochs": epochs,
-            "batch_size": batch_size,
+            "epochs": recipe.epochs,
+            "batch_size": recipe.batch_size,
             "seeds": seeds,
             "budget": budget,
-            "class_weight": weights,
+            "class_weight": recipe.class_weight,
             "classifier": recipe.factory.name,
             "augmentation": recipe.augment.name,
-            **({"teachers": teachers} if any(arm.needs_teachers for arm in chosen) else {}),
+            **({"teachers": int(teachers)} if any(arm.needs_teachers for arm in chosen) else {}),
             "train": describe(judging.splits[0][0]),
             "test": describe(judging.images),
             "validation": validation if isinstance(validation, float) else describe(validation),
@@ -268,6 +270,7 @@ def _run(
             found[cell].append(result)
             for run in result.runs:
                 _warn_diverged(run)
+                _warn_unreached(run)
     first = cells[0]  # whose drawn images are shown, whatever was computed now
     drawing = any(arm.uses_synthetic for arm in recipe.arms)
     if drawing and not any(result.examples for result in found[first]):
@@ -283,6 +286,18 @@ def _in_order(
         runs = {run.arm: run for result in found[cell] for run in result.runs}
         ordered += [runs[arm.name] for arm in recipe.arms]
     return tuple(ordered)
+
+
+def _warn_unreached(run: ArmRun) -> None:
+    if 0 in run.phase_steps:
+        place = run.phase_steps.index(0)
+        warnings.warn(
+            f"Callbacks stopped arm {run.arm!r} with seed {run.seed} before phase {place + 1} of "
+            f"its {len(run.phase_steps)} began: it is judged without. Stop later, or leave arms of "
+            "several phases out.",
+            UserWarning,
+            stacklevel=4,
+        )
 
 
 def _warn_diverged(run: ArmRun) -> None:

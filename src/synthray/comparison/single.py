@@ -95,14 +95,16 @@ def train_classifier(
         teachers=teachers,
         workdir=workdir,
     )
+    recipe.try_classifier(seed)
     cell = Cell(recipe, 0, seed, train, train, None)  # nothing is judged
+    cell.check()
     [chosen] = recipe.arms
     shown: list[Any] = []
     if verbose in (1, "auto"):
         work = execution.timed([(cell, [chosen])], lambda text: sys.stdout.write(f"{text}\n"))
         shown = [execution.progress_bar(work, verbose)]
     bench, _ = cell.prepared([chosen], shown=shown, verbose=verbose)
-    model, _ = bench.trained(
+    model, *_ = bench.trained(
         chosen,
         bench.data[chosen.name],
         seed,

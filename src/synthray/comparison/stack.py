@@ -74,7 +74,13 @@ class Member:
         write(self.model, self.values)
         start = time.perf_counter() - seconds
         return self.bench.judged(
-            self.model, self.history, self.arm, self.cell.seed, self.cell.fold, start=start
+            self.model,
+            self.history,
+            self.arm,
+            self.cell.seed,
+            self.cell.fold,
+            phase_steps=[stream.steps for _, streams in self.stretches for stream in streams],
+            start=start,
         )
 
     def _change(self, change: Callable[[Any], object]) -> None:

@@ -51,8 +51,11 @@ def why_not(recipe: Recipe, verbose: Any) -> str | None:
         return "verbose=2 writes a line an epoch of one classifier"
     if keras.distribution.distribution() is not None:
         return "a distribution shares out the batches of one classifier"
-    if not compiles(recipe.factory(0)):
+    model = recipe.factory(0)
+    if not compiles(model):
         return "the classifier is not to be compiled (run_eagerly=, jit_compile=)"
+    if getattr(model.optimizer, "inner_optimizer", model.optimizer).use_ema:
+        return "the optimizer averages the weights of one classifier (use_ema=)"
     if not recipe.factory.alike:
         return "the classifiers may differ in more than their weights"
     return None

@@ -125,6 +125,7 @@ def compare_arms(
     differences = {}
     for place, (arm, adjusted) in enumerate(zip(rivals, holm(chosen), strict=True)):
         found, (chance, threshold) = tested[place], spreads[place]
+        verdict = decide(found["low"], found["high"], adjusted, alpha, metric)
         differences[arm] = Difference(
             arm=arm,
             baseline=baseline,
@@ -134,8 +135,11 @@ def compare_arms(
             p_value=chosen[place],
             p_holm=adjusted,
             detectable=None if threshold is None else threshold[1],
-            needed_images=needed_images(found["difference"], threshold, chance.images_share, n),
-            verdict=decide(found["low"], found["high"], adjusted, alpha, metric),
+            # Where Holm's later steps find it, it may lie below the threshold of the first.
+            needed_images=None
+            if verdict in ("better", "worse")
+            else needed_images(found["difference"], threshold, chance.images_share, n),
+            verdict=verdict,
         )
     return Statistics(
         metric=metric,

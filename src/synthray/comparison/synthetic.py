@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from synthray._fingerprint import digest
+from synthray.augmenter.resampling import counts_by_name
 from synthray.comparison.arms import Arm
 from synthray.datasets.image_dataset import ImageDataset
 
@@ -51,6 +52,9 @@ def check_augmenter(
     elif is_fitted(augmenter):
         _check_fit(augmenter.image_shape_, augmenter.class_names_, train)
         _check_unseen(with_folds)
+    if isinstance(n, Mapping):
+        classes = getattr(augmenter, "classes_", range(train.num_classes))
+        counts_by_name(n, train.class_names, list(classes))  # raises where it would when it draws
 
 
 def is_fitted(augmenter: Any) -> bool:

@@ -21,7 +21,7 @@ def render(result: ComparisonResult) -> str:
     """Return the table in plain text, the verdicts and what must be known to read them."""
     statistics = result.statistics()
     columns = [_arm_column(result)]
-    steps = ["steps", *_two_lines((f"{result[arm][0].steps:,}", "") for arm in result.arms)]
+    steps = ["steps", *_two_lines((steps_of(result, arm), "") for arm in result.arms)]
     room = _WIDTH - len(columns[0][0]) - _widest(steps) - 4
     for name in _SHOWN:
         column = [HEADINGS[name], *_two_lines(_cell(statistics, arm, name) for arm in result.arms)]
@@ -33,6 +33,12 @@ def render(result: ComparisonResult) -> str:
     columns = [[column[0], "-" * len(column[0]), *column[1:]] for column in columns]
     lines = ["  ".join(row).rstrip() for row in zip(*columns, strict=True)]
     return "\n".join([*lines, "", statistics.describe(), "", *notes(result, statistics)])
+
+
+def steps_of(result: ComparisonResult, arm: str) -> str:
+    """Return the steps of an arm's fits: fewest and most, where folds or callbacks differ."""
+    steps = sorted({run.steps for run in result[arm]})
+    return f"{steps[0]:,}" + (f" to {steps[-1]:,}" if len(steps) > 1 else "")
 
 
 def markdown(result: ComparisonResult, *, metric: str, baseline: str | None) -> str:

@@ -43,7 +43,7 @@ def with_soft_labels(
         key: np.zeros((len(data), data.num_classes)) for key, data in asked.items()
     }
     for member in spawn_seeds(seed, count):
-        model, _ = bench.trained(
+        model, *_ = bench.trained(
             TEACHER, [bench.train], member, callbacks=callbacks, verbose=verbose
         )
         for key, data in asked.items():

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-from keras import ops
 
 from synthray._devices import divides_batches
+from synthray._variables import steps_taken
 from synthray.comparison.batches import ArmBatches, FloatBatches, PhaseStream
 from synthray.comparison.streams import arm_stream, float_stream
 from synthray.generators.gan import GAN
@@ -34,15 +34,17 @@ def fit_phases(
     validation: FloatBatches | None = None,
     first_epoch: int = 0,
     **fit_arguments: Any,
-) -> dict[str, list[float]]:
-    """Train a model through phases; its history has a value every `epoch_steps` steps.
+) -> tuple[dict[str, list[float]], int]:
+    """Train a model through phases; return its history, and how many steps it took.
 
-    Steps that are left over at the end make a last, shorter epoch. `first_epoch` is the number of
-    epochs that the model has been through.
+    The history has a value every `epoch_steps` steps. Steps that are left over at the end make a
+    last, shorter epoch. `first_epoch` is the number of epochs that the model has been through.
+    Steps are fewer than those of the phases where a callback stops the training.
     """
     full, rest = divmod(sum(phase.steps for phase in phases), epoch_steps)
     parts = [(0, full, epoch_steps), (full, full + 1, rest)]
     history: dict[str, list[float]] = {}
+    taken = 0
     lasting = not divides_batches(model)
     judged = float_stream(validation, lasting=lasting)
     for first, last, steps in parts:
@@ -50,6 +52,7 @@ def fit_phases(
             continue
         batches = ArmBatches(phases, epoch_steps, steps)
         batches.epoch = first
+        before = steps_taken(model)
         fitted = model.fit(
             arm_stream(batches, lasting=lasting),
             initial_epoch=first_epoch + first,
@@ -61,7 +64,10 @@ def fit_phases(
         )
         for name, values in fitted.history.items():
             history.setdefault(name, []).extend(float(value) for value in values)
-    return history
+        if model.stop_training:
+            return history, taken + steps_taken(model) - before
+        taken += (last - first) * steps
+    return history, taken
 
 
 class StepProgress(keras.callbacks.Callback):
@@ -95,7 +101,7 @@ class StepProgress(keras.callbacks.Callback):
 
     def _steps(self) -> int:
         each = self._generator_units if isinstance(self.model, GAN) else 1
-        return each * _iterations(self.model)
+        return each * steps_taken(self.model)
 
     def add(self, steps: int, generator_steps: int = 0) -> None:
         """Show steps that were taken elsewhere."""
@@ -113,7 +119,3 @@ class StepProgress(keras.callbacks.Callback):
         # has ended counts before what was taken of the others is added.
         self._shown = max(self._shown, min(done, self._bar.target))
         self._bar.update(self._shown, finalize=self._shown == self._bar.target)
-
-
-def _iterations(model: Any) -> int:
-    return int(ops.convert_to_numpy(model.optimizer.iterations.value))

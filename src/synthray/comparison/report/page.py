@@ -11,7 +11,7 @@ from synthray.audit.samples import page as drawn
 from synthray.comparison import plots
 from synthray.comparison.metrics import HEADINGS
 from synthray.comparison.report import images, words
-from synthray.comparison.table import p_value, sensitivity_note, size
+from synthray.comparison.table import p_value, sensitivity_note, size, steps_of
 
 if TYPE_CHECKING:
     from synthray.audit.samples.report import SampleReport
@@ -112,13 +112,12 @@ def _rows(result: ComparisonResult, statistics: Statistics) -> list[dict[str, An
             )
             for name in (*_TABLE, *_MORE)
         ]
-        steps = sorted({run.steps for run in result[arm]})
         rows.append(
             {
                 "arm": arm,
                 "training": words.training(result, arm),
                 "cells": cells,
-                "steps": f"{steps[0]:,}" + (f" to {steps[-1]:,}" if len(steps) > 1 else ""),
+                "steps": steps_of(result, arm),
                 "failed": sum(run.scores.accuracy is None for run in result[arm]),
                 "runs": len(result[arm]),
             }
