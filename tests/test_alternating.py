@@ -173,6 +173,14 @@ def test_gradients_cannot_be_accumulated_over_halves() -> None:
     assert steps_taken(gan) == 8
 
 
+def test_penalties_of_activities_are_refused() -> None:
+    gan = Bare()
+    layers = [keras.Input(SHAPE), keras.layers.Flatten(), keras.layers.ActivityRegularization(1.0)]
+    judge = keras.Sequential([*layers, keras.layers.Dense(1)])
+    with pytest.raises(ValueError, match="has an activity_regularizer"):
+        GAN(gan.generator, judge)
+
+
 @pytest.mark.backend
 @pytest.mark.parametrize("updates", get_args(Updates))
 def test_penalties_of_layers_count(updates: str) -> None:

@@ -471,6 +471,12 @@ def test_a_training_that_a_callback_has_ended_does_not_go_on(
     assert more.histories_["lying"]["look"] == [1.0]
 
 
+def test_annotations_that_cannot_be_joined_are_told_before_the_training() -> None:
+    data = replace(bars(8), annotations={"view": np.array(["ap"] * 8)})
+    with pytest.raises(ValueError, match="Drawn images have no annotation 'view'"):
+        make(epochs=10**6).fit_resample(data, verbose=0)
+
+
 def test_numbers_of_numpy_and_strategies_by_label_survive_a_file(tmp_path: Path) -> None:
     strategy = {np.int64(0): 6, np.int64(1): 7}
     numbers = {"epochs": np.int64(1), "batch_size": np.int64(4), "random_state": np.int64(3)}

@@ -306,6 +306,20 @@ def test_half_precision_probabilities_are_scored(drawn: ImageDataset) -> None:
     assert 0 <= result.scores("original")["auc"][0] <= 1
 
 
+def test_classifiers_that_scale_their_loss_are_reused(compare: Any) -> None:
+    def scaling() -> keras.Model:
+        model = tiny_model()
+        optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam(1e-3))
+        model.compile(optimizer, "binary_crossentropy")
+        return model
+
+    arm = Arm("anew", [Phase(), Phase(reset=("optimizer",))])
+    given: dict[str, Any] = {"classifier": scaling, "arms": ["original", arm], "epochs": 2}
+    both, alone = compare(**given, seeds=(0, 1)), compare(**given, seeds=(1,))
+    for name in ("original", "anew"):
+        np.testing.assert_array_equal(both.probabilities(name)[1], alone.probabilities(name)[0])
+
+
 def test_validation_enters_the_histories(compare: Any) -> None:
     result = compare(validation=toy(10, 7), epochs=2)
     assert set(result.runs[0].history) == {"loss", "accuracy", "val_loss", "val_accuracy"}
@@ -535,6 +549,7 @@ def test_wrong_arguments(compare: Any, train: ImageDataset, drawn: ImageDataset)
         ({"seeds": 3}, ValueError, "range"),
         ({"seeds": (1, 1)}, ValueError, "different integers"),
         ({"epochs": 0}, ValueError, "1 or more"),
+        ({"epochs": 20.0}, TypeError, "must be integers, got 20.0 and 16"),
         ({"budget": "steps"}, ValueError, "budget must be"),
         ({"arms": ["warm_start"], "augmenter": drawn, "batch_size": 64}, ValueError, "too few"),
         ({"augmenter": object()}, TypeError, "SyntheticAugmenter"),

@@ -283,5 +283,7 @@ def test_groups_may_be_a_column_of_strings() -> None:
     data = toy(4)
     names = np.array(["a", "a", "b", "b"], dtype=object)  # as pandas holds them
     assert data.with_groups(names).group_codes.tolist() == [0, 0, 1, 1]
+    words = np.array(["ü".encode(), b"a", b"a", b"a"])
+    assert np.asarray(data.with_groups(words).groups).tolist() == ["ü", "a", "a", "a"]
     with pytest.raises(ValueError, match="integers or strings, got object"):
         data.with_groups(np.array(["a", "a", "b", float("nan")], dtype=object))

@@ -83,6 +83,10 @@ def test_joins_a_training_set_group_by_group(data: sr.ImageDataset) -> None:
     alone = augmenter().fit_resample(data.with_groups(None), verbose=0)
     assert set(alone.groups[len(data) :]) <= set(alone.groups[: len(data)])  # of its source
     assert len(np.unique(alone.groups)) == len(data)
+    # Images of another set are nobody's source, whatever their places are.
+    others = discs(12, seed=5).with_groups(None)
+    mixed = augmenter().fit(data.with_groups(np.arange(12)), verbose=0).augment(others)
+    assert not set(mixed.groups[:12]) & set(mixed.groups[12:])
     names = np.array(data.class_names)[data.labels]
     x, y = augmenter().fit_resample(data.images / 255.0, names, verbose=0)
     assert x.dtype == np.float64

@@ -10,6 +10,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from synthray._variables import build_optimizer
+
 _FORWARD: weakref.WeakKeyDictionary[Any, Callable[..., Any]] = weakref.WeakKeyDictionary()
 
 
@@ -84,7 +86,7 @@ def make_training_variables(model: Any, labels: NDArray[Any], outputs: int) -> N
         outputs: How many probabilities it returns for an image.
     """
     if keras.backend.backend() != "torch":
-        model.optimizer.build(model.trainable_variables)
+        build_optimizer(model)
         model.compute_metrics(None, labels, np.full((1, outputs), 1 / outputs, np.float32))
         model.reset_metrics()
 

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from synthray._backend import resolve_jit_compile, steps_bearable
-from synthray._variables import steps_taken
+from synthray._variables import build_optimizer, steps_taken
 from synthray.datasets._batches import ArrayBatches
 
 
@@ -19,8 +19,6 @@ class SeededModel(keras.Model):
     with them, a reloaded model trains on with the numbers it would have had. How a step is compiled
     is kept as it was asked for, so that each backend decides anew what was left to it.
     """
-
-    _asked: dict[str, Any]
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
         """Compile; what is `"auto"` or left out is decided here, and kept as it came."""
@@ -37,8 +35,9 @@ class SeededModel(keras.Model):
         config: dict[str, Any] = super().get_compile_config()
         if not config:
             return config
-        given = {name: value for name, value in self._asked.items() if value is not None}
-        return {k: v for k, v in config.items() if k not in self._asked} | given
+        asked = getattr(self, "_asked", {})  # not of a subclass that compiles in its own way
+        given = {name: value for name, value in asked.items() if value is not None}
+        return {k: v for k, v in config.items() if k not in asked} | given
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compile a reloaded model as it was, optimizer variables included."""
@@ -46,8 +45,7 @@ class SeededModel(keras.Model):
         if "steps_per_execution" in config:
             config["steps_per_execution"] = steps_bearable(config["steps_per_execution"])
         self.compile(**config)
-        if not self.optimizer.built:  # one that scales losses would make its variables twice
-            self.optimizer.build(self.trainable_variables)
+        build_optimizer(self)
 
     def save_own_variables(self, store: Any) -> None:
         """Save its own weights, and the states of the random generators, which Keras leaves out."""

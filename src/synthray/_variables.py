@@ -22,6 +22,15 @@ def variables_of(model: Any) -> Groups:
     )
 
 
+def build_optimizer(model: Any) -> None:
+    """Make the variables of a compiled model's optimizer, unless it has them.
+
+    An optimizer that scales losses would make them twice.
+    """
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
+
+
 def steps_taken(model: Any) -> int:
     """Return how many steps a compiled model has taken.
 

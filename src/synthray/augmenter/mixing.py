@@ -26,6 +26,7 @@ def use(
     value_range: ValueRange | None,
     seed: int,
     keep_real: bool,
+    sources: ImageDataset | None = None,
 ) -> Any:
     """Return drawn images in the form of `dataset`, behind or among its own (`keep_real`).
 
@@ -36,10 +37,11 @@ def use(
         value_range: Values of black and white; `None` to judge by the first batch.
         seed: Seed of the order.
         keep_real: Mix, or return drawn images alone.
+        sources: Images that drawn ones were made of, with their groups.
     """
     if isinstance(dataset, ImageDataset):
         drawn = draw(len(dataset), dataset.class_names)
-        if dataset.groups is None and drawn.groups is not None:
+        if dataset.groups is None and sources is not None and _are_places(sources, dataset):
             # A translation has the group of its source, which is its place where there is no other.
             dataset = dataset.with_groups(dataset.group_codes)
         return dataset.concatenate(drawn) if keep_real else drawn
@@ -63,6 +65,12 @@ def use(
         "Expected (x, y) arrays, an ImageDataset, a tf.data.Dataset or a keras PyDataset, got "
         f"{type(dataset).__name__}."
     )
+
+
+def _are_places(sources: ImageDataset, dataset: ImageDataset) -> bool:
+    """Whether these are the sources, whose groups are their places."""
+    same = np.array_equal(sources.images, dataset.images)
+    return same and np.array_equal(np.asarray(sources.groups), dataset.group_codes)
 
 
 def _use_tf_dataset(

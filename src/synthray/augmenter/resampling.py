@@ -29,6 +29,16 @@ def as_dataset(X: ImageDataset | ArrayLike, y: ArrayLike | None) -> tuple[ImageD
     return ImageDataset.from_arrays(images, codes, class_names=names), values
 
 
+def check_annotations(data: ImageDataset) -> None:
+    """Raise where drawn images cannot join a data set, for they lack its annotations."""
+    for name, column in data.annotations.items():
+        if column.dtype.kind != "f":
+            raise ValueError(
+                f"Drawn images have no annotation {name!r}, and {column.dtype} has no value for "
+                "that. Drop it first: dataclasses.replace(data, annotations={})."
+            )
+
+
 def class_values(labels: NDArray[Any]) -> tuple[list[Any], NDArray[np.int64]]:
     """Return the label values, sorted, and the position of each label among them.
 
@@ -52,7 +62,7 @@ def class_values(labels: NDArray[Any]) -> tuple[list[Any], NDArray[np.int64]]:
             raise ValueError("Float labels must be whole numbers such as 0.0 and 1.0.")
         flat = flat.astype(np.int64)
     if flat.dtype.kind == "S":
-        flat = flat.astype(np.str_)
+        flat = np.char.decode(flat, "utf-8")
     values, codes = np.unique(flat, return_inverse=True)
     return [value.item() for value in values], codes.astype(np.int64)
 

@@ -173,9 +173,11 @@ class SyntheticAugmenter(Using):
             for arrays.
 
         Raises:
-            ValueError: If `sampling_strategy` does not fit the classes.
+            ValueError: If `sampling_strategy` does not fit the classes, or an annotation is not of
+                floats, so that drawn images cannot be without.
         """
         data, classes = resampling.as_dataset(X, y)
+        resampling.check_annotations(data)
         lacking = resampling.missing_images(self.sampling_strategy, data.class_counts, classes)
         self.fit(X, y, **fit_arguments)
         drawn = self.sample(lacking, seed=self.random_state if seed is None else seed)
@@ -186,6 +188,7 @@ class SyntheticAugmenter(Using):
             value_range=None,
             seed=0,
             keep_real=True,
+            sources=getattr(self, "sources_", None),
         )
 
     def save(self, folder: str | PathLike[str]) -> None:

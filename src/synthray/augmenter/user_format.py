@@ -89,11 +89,13 @@ class UserFormat:
                     f"Labels are one-hot rows of {self.label_shape[0]}, but the augmenter learnt "
                     f"{drawn.num_classes} classes: {list(drawn.class_names)}."
                 )
-            labels = np.eye(drawn.num_classes)[drawn.labels]
+            labels: NDArray[Any] = np.eye(drawn.num_classes)[drawn.labels]
         else:
             known = self._known(drawn, classes)
             labels = np.asarray(known)[drawn.labels].reshape(len(drawn), *self.label_shape)
         kind = np.dtype(self.label_dtype).kind
+        if kind == "S" and labels.dtype.kind == "U":
+            labels = np.char.encode(labels, "utf-8")
         # Not to the length of the names that were seen: it would cut longer ones.
         return images, labels.astype(kind if kind in "SU" else self.label_dtype)
 

@@ -88,5 +88,11 @@ class Using(Drawing):
             return self.sample(round(n_real * ratio), seed=seed)
 
         return mixing.use(
-            dataset, draw, self.classes_, value_range=value_range, seed=seed, keep_real=keep_real
+            dataset,
+            draw,
+            self.classes_,
+            value_range=value_range,
+            seed=seed,
+            keep_real=keep_real,
+            sources=getattr(self, "sources_", None),
         )

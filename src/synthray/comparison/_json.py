@@ -32,7 +32,7 @@ def encode(result: ComparisonResult) -> dict[str, Any]:
         "versions": dict(result.versions),
         "labels": result.labels.tolist(),
         "names": None if result.names is None else result.names.tolist(),
-        "groups": None if result.groups is None else _plain(result.groups),
+        "groups": None if result.groups is None else result.groups.tolist(),
         "folds": result.folds.tolist(),
         "runs": [encode_run(run) for run in result.runs],
     }
@@ -134,11 +134,6 @@ def decode_run(run: dict[str, Any], shape: tuple[int, int]) -> ArmRun:
         steps_per_entry=int(run["steps_per_entry"]),
         seconds=float(run["seconds"]),
     )
-
-
-def _plain(groups: NDArray[Any]) -> list[Any]:
-    found: list[Any] = (groups.astype(np.str_) if groups.dtype.kind == "S" else groups).tolist()
-    return found
 
 
 def _finite(value: float) -> float | None:

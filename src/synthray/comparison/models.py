@@ -22,7 +22,8 @@ from synthray._backend import (
     resolve_jit_compile,
 )
 from synthray._fingerprint import compiled_digest
-from synthray._variables import assign, values_of
+from synthray._seed_state import SeededModel
+from synthray._variables import assign, build_optimizer, values_of
 from synthray.classifiers.fracture_classifier import FractureClassifier, wants_one_hot
 from synthray.datasets.image_dataset import ImageDataset
 
@@ -112,13 +113,16 @@ class ClassifierFactory:
             self._last = model
             outputs = self._outputs(model)
         if not model.compiled:
+            options: dict[str, Any] = {}
+            if not isinstance(model, SeededModel):  # which chooses so itself, and keeps it open
+                options["steps_per_execution"] = self._steps_per_execution
+                options["jit_compile"] = resolve_jit_compile("auto")
             model.compile(
                 optimizer=adam(1e-3),
                 # Of one-hot rows, which soft labels can take the place of.
                 loss="binary_crossentropy" if outputs == 1 else "categorical_crossentropy",
                 metrics=["accuracy"],
-                steps_per_execution=self._steps_per_execution,
-                jit_compile=resolve_jit_compile("auto"),
+                **options,
             )
         return self._reused(model, outputs)
 
@@ -164,8 +168,7 @@ def _plan(model: Any) -> str | None:
 
 
 def _state(model: Any) -> list[Any]:
-    if not model.optimizer.built:
-        model.optimizer.build(model.trainable_variables)
+    build_optimizer(model)
     return [*model.variables, *model.optimizer.variables]
 
 

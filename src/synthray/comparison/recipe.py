@@ -115,7 +115,12 @@ def make_recipe(
         ValueError: If arguments do not fit.
     """
     chosen = resolve_arms(arms)
-    epochs, batch_size = operator.index(epochs), operator.index(batch_size)
+    try:
+        epochs, batch_size = operator.index(epochs), operator.index(batch_size)
+    except TypeError:
+        raise TypeError(
+            f"epochs and batch_size must be integers, got {epochs!r} and {batch_size!r}."
+        ) from None
     if epochs < 1 or batch_size < 1:
         raise ValueError(f"epochs and batch_size must be 1 or more, got {epochs}, {batch_size}.")
     if teachers < 1:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthray._layers import all_layers
-from synthray._variables import assign, values_of
+from synthray._variables import assign, build_optimizer, values_of
 from synthray.comparison.phases import Phase
 from synthray.generators._rate_decay import fixed_rate
 
@@ -57,7 +57,7 @@ class Beginning:
                 )
         self._optimizer: list[NDArray[Any]] = []
         if "optimizer" in resets:
-            model.optimizer.build(model.trainable_variables)
+            build_optimizer(model)
             self._optimizer = values_of(model.optimizer.variables)
         self._head = values_of(head_of(model)) if "head" in resets else []
 

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 _FORMAT = "synthray.ImageDataset/1"
 _ANNOTATION = "annotation/"
-_DAMAGED = (KeyError, ValueError, AttributeError, OSError, EOFError, zipfile.BadZipFile, zlib.error)
+_DAMAGED: tuple[type[Exception], ...] = (zipfile.BadZipFile, zlib.error)
+_DAMAGED += (KeyError, ValueError, AttributeError, OSError, EOFError, RuntimeError)
 
 
 def write(path: str | PathLike[str], arrays: Mapping[str, Any], header: Mapping[str, Any]) -> Path:

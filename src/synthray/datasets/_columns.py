@@ -36,13 +36,15 @@ def as_codes(labels: ArrayLike) -> NDArray[Any]:
 
 
 def as_groups(groups: ArrayLike) -> NDArray[Any]:
-    """Return groups as integers or strings, as they are: `check` refuses what is neither.
+    """Return groups as integers or strings; `check` refuses what is neither.
 
     Raises:
         ValueError: If a list holds strings beside numbers that are not whole, such as NaN, which
             NumPy would write as text.
     """
     values = np.asarray(groups)
+    if values.dtype.kind == "S":
+        return np.char.decode(values, "utf-8", "surrogateescape")
     if values.dtype.kind == "O" and all(isinstance(value, str) for value in values.flat):
         return values.astype(np.str_)  # a column of pandas
     if values.dtype.kind == "U" and not isinstance(groups, np.ndarray):

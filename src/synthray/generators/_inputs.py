@@ -97,14 +97,19 @@ def prepare_images(
             x = (b if isinstance(b, tuple) else (b,) for b in itertools.chain([first], batches))
     if first is None:
         raise ValueError("Expected at least one batch of images, got none.")
-    images = np.asarray(first[0] if isinstance(first, tuple | list) else first)
+    images = _array(first[0] if isinstance(first, tuple | list) else first)
     check_image_shape(images.shape, image_shape)
     if num_classes is not None:
         if not isinstance(first, tuple | list) or len(first) < 2:
             raise ValueError(MISSING)
-        class_indices(first[1], len(images), num_classes)
+        class_indices(_array(first[1]), len(images), num_classes)
         x = with_labels_inside(x)
     return TrainingImages(x, value_range or infer_value_range(images), None)
+
+
+def _array(values: Any) -> Any:
+    # A tensor of torch may lie on a device.
+    return keras.ops.convert_to_numpy(values) if hasattr(values, "cpu") else np.asarray(values)
 
 
 def _even(batch_size: int, images: int, devices: int) -> int:

@@ -9,6 +9,7 @@ import keras
 from synthray._adam import adam
 from synthray._devices import scope_of
 from synthray._seed_state import SeededModel
+from synthray._variables import build_optimizer
 from synthray.generators._recorded import RecordedStep, worth_recording
 
 
@@ -29,7 +30,8 @@ class OnePassModel(SeededModel):
                 repeats it; `run_eagerly=True` runs the Python of each step, there as elsewhere.
 
         Raises:
-            ValueError: If a `loss` is given: the model has its own.
+            ValueError: If a `loss` is given, for the model has its own, or an optimizer that does
+                not suit its training.
         """
         if kwargs.pop("loss", None) is not None:
             raise ValueError(
@@ -37,9 +39,11 @@ class OnePassModel(SeededModel):
                 f"{self.LOSS_ADVICE}"
             )
         with scope_of(self):
-            super().compile(optimizer=optimizer or self.default_optimizer(), **kwargs)
+            optimizer = keras.optimizers.get(optimizer or self.default_optimizer())
+            self.check_optimizer(optimizer)
+            super().compile(optimizer=optimizer, **kwargs)
             # TensorFlow traces the step twice if the first step makes variables.
-            self.optimizer.build(self.trainable_variables)
+            build_optimizer(self)
 
     def make_train_function(self, force: bool = False) -> Any:
         """Make what `fit` calls at each step, as Keras does; on torch with CUDA, record it."""
@@ -55,6 +59,9 @@ class OnePassModel(SeededModel):
         finally:
             if isinstance(self.train_function, RecordedStep):
                 self.train_function.release()
+
+    def check_optimizer(self, optimizer: keras.Optimizer) -> None:
+        """Raise where an optimizer does not suit the training."""
 
     def default_optimizer(self) -> keras.Optimizer:
         """Return the optimizer that `compile()` takes when it is given none."""

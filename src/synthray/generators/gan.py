@@ -17,6 +17,7 @@ from synthray._devices import (
     rows_of_replica,
     share_of_loss,
 )
+from synthray._layers import all_layers
 from synthray._seed_state import OrderByStep, with_callback
 from synthray._seeds import resolve_seed
 from synthray._variables import assign
@@ -45,7 +46,9 @@ class GAN(Sampler, OnePassModel):
 
     A new GAN is one subclass: build two networks and pass them to `__init__`, and write
     `losses_from_logits`. The generator maps `(n, latent_dim)` to images scaled to `OUTPUT_RANGE`,
-    float32; the discriminator maps such images to logits `(n, 1)`.
+    float32; the discriminator maps such images to logits `(n, 1)`. Penalties of
+    their weights (`kernel_regularizer`) are added to the losses; those of activities are refused,
+    and what layers ask for by `add_loss` does not count.
 
     Args:
         generator: Network from latents to images.
@@ -55,7 +58,7 @@ class GAN(Sampler, OnePassModel):
         **kwargs: Passed to `keras.Model`.
 
     Raises:
-        ValueError: If `updates` is neither.
+        ValueError: If `updates` is neither, or a layer has an `activity_regularizer`.
     """
 
     LOSS_ADVICE = "For another loss, subclass it and override losses_from_logits."
@@ -71,6 +74,8 @@ class GAN(Sampler, OnePassModel):
     ) -> None:
         if updates not in get_args(Updates):
             raise ValueError(f'updates must be "simultaneous" or "alternating", got {updates!r}.')
+        for network in (generator, discriminator):
+            _check_layers(network)
         # Pixels come as integers or in the user's scale: the networks cast, this model does not.
         super().__init__(autocast=False, **kwargs)
         self.generator = generator
@@ -86,14 +91,13 @@ class GAN(Sampler, OnePassModel):
         self._fitting = False
         self.build((None, *self.image_shape))
 
-    def compile(self, optimizer: Any = None, **kwargs: Any) -> None:
-        """Set the optimizer for both networks, as `OnePassModel.compile`.
+    def check_optimizer(self, optimizer: keras.Optimizer) -> None:
+        """Raise where an optimizer does not suit the training.
 
         Raises:
-            ValueError: If a `loss` is given, or an optimizer that accumulates gradients where
-                updates alternate: the update of one network would forget those of the other.
+            ValueError: If it accumulates gradients where updates alternate: the update of one
+                network would forget those of the other.
         """
-        optimizer = keras.optimizers.get(optimizer or self.default_optimizer())
         own = getattr(optimizer, "inner_optimizer", optimizer)
         if self.updates == "alternating" and own.gradient_accumulation_steps:
             raise ValueError(
@@ -101,7 +105,6 @@ class GAN(Sampler, OnePassModel):
                 f"gradient_accumulation_steps={own.gradient_accumulation_steps}. Train with larger "
                 'batches, or make the model with updates="simultaneous".'
             )
-        super().compile(optimizer, **kwargs)
 
     def losses_from_logits(self, logits: Logits) -> tuple[Any, Any]:
         """Return the discriminator's and the generator's loss, one value an image each.
@@ -193,7 +196,7 @@ class GAN(Sampler, OnePassModel):
         """
         d_loss = self.discriminator_loss(y_pred, sample_weight)
         both = d_loss + self.generator_loss(y_pred, sample_weight)
-        return share_of_loss(_with_layers(both, self.losses))
+        return share_of_loss(both + _penalties(self.generator) + _penalties(self.discriminator))
 
     def discriminator_loss(self, logits: Logits, sample_weight: Any = None) -> Any:
         """Return the discriminator's loss of a batch, and add it to the metric."""
@@ -213,7 +216,7 @@ class GAN(Sampler, OnePassModel):
         """Return the loss of one network, after a forward pass for it alone."""
         loss = self.discriminator_loss if half == "discriminator" else self.generator_loss
         own = loss(self(images, training=True, half=half), sample_weight)
-        return share_of_loss(_with_layers(own, getattr(self, half).losses))
+        return share_of_loss(own + _penalties(getattr(self, half)))
 
     def train_step(self, *args: Any) -> Any:
         """Take a step as Keras does on the backend in use, or one in two halves."""
@@ -331,9 +334,20 @@ class GAN(Sampler, OnePassModel):
             self.train_function = self.test_function = None
 
 
-def _with_layers(loss: Any, of_layers: list[Any]) -> Any:
-    """Add what layers ask for: penalties of weights and activities."""
-    return sum((ops.sum(ops.cast(each, "float32")) for each in of_layers), loss)
+def _penalties(network: keras.Model) -> Any:
+    """Return what the layers of a network add to its loss for their weights."""
+    found = [v.regularizer(v.value) for v in network.trainable_variables if v.regularizer]
+    return sum((ops.cast(each, "float32") for each in found), 0.0)
+
+
+def _check_layers(network: keras.Model) -> None:
+    for layer in all_layers(network):
+        if getattr(layer, "activity_regularizer", None) is not None:
+            raise ValueError(
+                f"The layer {layer.name!r} has an activity_regularizer, which has no meaning here: "
+                "a step calls the networks several times. Leave it out; regularizers of weights "
+                "count."
+            )
 
 
 def _weighted_mean(losses: Any, weight: Any) -> Any:

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from synthray._variables import assign, steps_taken, values_of
+from synthray._variables import assign, build_optimizer, steps_taken, values_of
 
 
 class TrainingGuard(keras.callbacks.Callback):
@@ -67,8 +67,7 @@ class TrainingGuard(keras.callbacks.Callback):
             return
         # Not in on_train_begin, where other callbacks restore a backup. Some backends make the
         # optimizer's variables at the first step only.
-        if not self.model.optimizer.built:
-            self.model.optimizer.build(self.model.trainable_variables)
+        build_optimizer(self.model)
         self._keep()
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
