@@ -215,7 +215,7 @@ def plot(folder: Path = RESULTS, picture: Path = PICTURE) -> bool:
     found = [(line, ratio) for line, ratio in found if line.unit == FASTER]
     if not found:
         return False
-    figure, axes = plt.subplots(figsize=(8, 0.8 + 0.42 * len(found)), layout="constrained")
+    figure, axes = plt.subplots(figsize=(9, 0.8 + 0.42 * len(found)), layout="constrained")
     for place, (line, ratio) in enumerate(found):
         middle = ratio["median"]
         axes.barh(place, middle, 0.6, color="#00897b" if line.met(ratio) else "#90a4ae")
@@ -237,7 +237,7 @@ def plot(folder: Path = RESULTS, picture: Path = PICTURE) -> bool:
     axes.margins(x=0.1)
     axes.set_xlim(left=0)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.set_xlabel("times as fast as the peer: median and range of the rounds; red: the aim")
+    axes.set_xlabel("times as fast as the peer: median and range of the rounds\nred: the aim")
     picture.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(picture, dpi=110)
     plt.close(figure)
