@@ -175,17 +175,37 @@ def test_gradients_cannot_be_accumulated_over_halves() -> None:
 
 def test_penalties_of_activities_are_refused() -> None:
     gan = Bare()
-    layers = [keras.Input(SHAPE), keras.layers.Flatten(), keras.layers.ActivityRegularization(1.0)]
-    judge = keras.Sequential([*layers, keras.layers.Dense(1)])
-    with pytest.raises(ValueError, match="has an activity_regularizer"):
-        GAN(gan.generator, judge)
+    strict = keras.layers.Dense(1, activity_regularizer="l2")
+    layers = [keras.Input(SHAPE), keras.layers.Flatten()]
+    for last in (strict, keras.layers.SpectralNormalization(strict)):
+        with pytest.raises(ValueError, match="has an activity_regularizer"):
+            GAN(gan.generator, keras.Sequential([*layers, last]))
+
+
+class Block(keras.layers.Layer):
+    """A layer whose attributes are its author's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(1)])
+
+    def call(self, x: Any) -> Any:
+        return self.layers(x)
+
+
+def test_networks_may_hold_any_layer() -> None:
+    GAN(Bare().generator, keras.Sequential([keras.Input(SHAPE), Block()]))
+
+
+def by_row(weights: Any) -> Any:
+    return 0.25 * keras.ops.sum(keras.ops.square(weights), axis=1)
 
 
 @pytest.mark.backend
 @pytest.mark.parametrize("updates", get_args(Updates))
 def test_penalties_of_layers_count(updates: str) -> None:
     gan, plain = Bare(updates), Bare(updates)
-    strong = keras.regularizers.L2(0.25)
+    strong = by_row  # a vector, which Keras adds up
     gan.discriminator.layers[-1].kernel_regularizer = strong
     kernel = gan.discriminator.layers[-1].kernel
     kernel.regularizer = strong

@@ -120,7 +120,7 @@ def all_layers(model: Any) -> Iterator[Any]:
     """Yield the layers of a model, and those of the models within it."""
     for layer in model.layers:
         yield layer
-        if hasattr(layer, "layers"):
+        if isinstance(layer, keras.Model):
             yield from all_layers(layer)
 
 

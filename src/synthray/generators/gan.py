@@ -17,7 +17,6 @@ from synthray._devices import (
     rows_of_replica,
     share_of_loss,
 )
-from synthray._layers import all_layers
 from synthray._seed_state import OrderByStep, with_callback
 from synthray._seeds import resolve_seed
 from synthray._variables import assign
@@ -196,7 +195,7 @@ class GAN(Sampler, OnePassModel):
         """
         d_loss = self.discriminator_loss(y_pred, sample_weight)
         both = d_loss + self.generator_loss(y_pred, sample_weight)
-        return share_of_loss(both + _penalties(self.generator) + _penalties(self.discriminator))
+        return share_of_loss(both + _penalties(self))
 
     def discriminator_loss(self, logits: Logits, sample_weight: Any = None) -> Any:
         """Return the discriminator's loss of a batch, and add it to the metric."""
@@ -334,14 +333,14 @@ class GAN(Sampler, OnePassModel):
             self.train_function = self.test_function = None
 
 
-def _penalties(network: keras.Model) -> Any:
+def _penalties(network: keras.Layer) -> Any:
     """Return what the layers of a network add to its loss for their weights."""
     found = [v.regularizer(v.value) for v in network.trainable_variables if v.regularizer]
-    return sum((ops.cast(each, "float32") for each in found), 0.0)
+    return sum((ops.sum(ops.cast(each, "float32")) for each in found), 0.0)
 
 
-def _check_layers(network: keras.Model) -> None:
-    for layer in all_layers(network):
+def _check_layers(network: keras.Layer) -> None:
+    for layer in network._flatten_layers():  # those within wrappers and blocks too
         if getattr(layer, "activity_regularizer", None) is not None:
             raise ValueError(
                 f"The layer {layer.name!r} has an activity_regularizer, which has no meaning here: "
