@@ -24,6 +24,7 @@ from synthray.generators import _alternating
 from synthray.generators._alternating import Half
 from synthray.generators._inputs import TrainingImages, prepare_images
 from synthray.generators._one_pass import OnePassModel
+from synthray.generators._regularizers import refuse_activity_penalties, weight_penalties
 from synthray.generators._sampling import Sampler
 
 Logits = dict[str, Any]
@@ -74,7 +75,7 @@ class GAN(Sampler, OnePassModel):
         if updates not in get_args(Updates):
             raise ValueError(f'updates must be "simultaneous" or "alternating", got {updates!r}.')
         for network in (generator, discriminator):
-            _check_layers(network)
+            refuse_activity_penalties(network)
         # Pixels come as integers or in the user's scale: the networks cast, this model does not.
         super().__init__(autocast=False, **kwargs)
         self.generator = generator
@@ -195,7 +196,7 @@ class GAN(Sampler, OnePassModel):
         """
         d_loss = self.discriminator_loss(y_pred, sample_weight)
         both = d_loss + self.generator_loss(y_pred, sample_weight)
-        return share_of_loss(both + _penalties(self))
+        return share_of_loss(both + weight_penalties(self))
 
     def discriminator_loss(self, logits: Logits, sample_weight: Any = None) -> Any:
         """Return the discriminator's loss of a batch, and add it to the metric."""
@@ -215,7 +216,7 @@ class GAN(Sampler, OnePassModel):
         """Return the loss of one network, after a forward pass for it alone."""
         loss = self.discriminator_loss if half == "discriminator" else self.generator_loss
         own = loss(self(images, training=True, half=half), sample_weight)
-        return share_of_loss(own + _penalties(getattr(self, half)))
+        return share_of_loss(own + weight_penalties(getattr(self, half)))
 
     def train_step(self, *args: Any) -> Any:
         """Take a step as Keras does on the backend in use, or one in two halves."""
@@ -331,22 +332,6 @@ class GAN(Sampler, OnePassModel):
             self._float_range = training.value_range
             # Traced functions hold the old range as a constant.
             self.train_function = self.test_function = None
-
-
-def _penalties(network: keras.Layer) -> Any:
-    """Return what the layers of a network add to its loss for their weights."""
-    found = [v.regularizer(v.value) for v in network.trainable_variables if v.regularizer]
-    return sum((ops.sum(ops.cast(each, "float32")) for each in found), 0.0)
-
-
-def _check_layers(network: keras.Layer) -> None:
-    for layer in network._flatten_layers():  # those within wrappers and blocks too
-        if getattr(layer, "activity_regularizer", None) is not None:
-            raise ValueError(
-                f"The layer {layer.name!r} has an activity_regularizer, which has no meaning here: "
-                "a step calls the networks several times. Leave it out; regularizers of weights "
-                "count."
-            )
 
 
 def _weighted_mean(losses: Any, weight: Any) -> Any:
