@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from records import lacks_bfloat16
 from speed._pairs import spread
 
 FASTER, LONGER, SHARE, SIZE = "times as fast", "times as long", "of the time", "times the size"
@@ -108,7 +109,7 @@ def lines_for(raw: dict[str, dict[str, Any]]) -> list[Line]:
     It is about the fastest precision.
     """
     known = raw.get(FLOAT32, {}).get("values", {}).get("instructions", [])
-    if BFLOAT16 in raw or not known or any("bf16" in word for word in known):
+    if BFLOAT16 in raw or not lacks_bfloat16(known):
         return LINES
     fastest = f"{EXACT}, fastest precision: float32"
     return [

@@ -230,8 +230,9 @@ class Cell:
         recipe = self.recipe
         if isinstance(recipe.augmenter, ImageDataset):
             return self._augmenter_key
-        source = self._augmenter_key
-        return digest([recipe.versions, source, self.train, recipe.n_synthetic, self.seed])
+        return digest(
+            [recipe.versions, self._augmenter_key, self.train, recipe.n_synthetic, self.seed]
+        )
 
     @cached_property
     def _keys(self) -> dict[str, str]:
