@@ -1,39 +1,50 @@
 """Generative models for small labelled sets of medical images, and proof of what they add."""
 
-from synthray._version import __version__
-from synthray.audit.duplicates import find_duplicates
-from synthray.audit.leakage import audit_leakage
-from synthray.audit.leakage_report import LeakageReport
-from synthray.audit.samples.evaluate import evaluate_samples
-from synthray.audit.samples.features import random_features
-from synthray.audit.samples.filtering import FilterReport, filter_samples
-from synthray.audit.samples.report import SampleReport, SampleScores
-from synthray.audit.samples.teacher import CrossFittedTeacher
+from importlib.metadata import version as _version
+
+from synthray.augmentation.classic import RandomAffine, classic_augmentation
 from synthray.augmenter.synthetic_augmenter import SyntheticAugmenter
 from synthray.augmenter.translation_augmenter import TranslationAugmenter
+from synthray.backbones.efficientnet_lite import load_backbone
+from synthray.backbones.image_features import ImageFeatures
+from synthray.callbacks.sample_grid import SampleGrid
+from synthray.callbacks.sample_monitor import SampleMonitor
+from synthray.callbacks.snapshots import Snapshots
+from synthray.callbacks.training_guard import TrainingGuard
+from synthray.classifiers.cross_fitted_teacher import CrossFittedTeacher
 from synthray.classifiers.fracture_classifier import FractureClassifier
-from synthray.comparison.affine import RandomAffine
-from synthray.comparison.arms import ARMS, CONTROLS, Arm
-from synthray.comparison.augmentation import classic_augmentation
-from synthray.comparison.metrics import Scores
-from synthray.comparison.phases import Phase
+from synthray.classifiers.transfer_classifier import TransferClassifier
+from synthray.comparison.arms import ARMS, CONTROLS, Arm, Phase
 from synthray.comparison.result import ArmRun, ComparisonResult
-from synthray.comparison.runner import run_comparison
-from synthray.comparison.single import train_classifier
+from synthray.comparison.runner import run_comparison, train_classifier
+from synthray.comparison.training import Training
 from synthray.comparison.tuning import TuningReport, tune
-from synthray.comparison.verdicts import Difference, Interval, Statistics
 from synthray.datasets.image_dataset import ImageDataset, SkippedFile
 from synthray.datasets.image_folder import load_image_folder
 from synthray.datasets.medmnist import load_medmnist
-from synthray.datasets.phantoms import make_phantoms
-from synthray.generators.callbacks import SampleGrid
+from synthray.duplicates.duplicates import find_duplicates
+from synthray.duplicates.leakage import LeakageReport, audit_leakage
+from synthray.evaluation.evaluate import SampleReport, SampleScores, evaluate_samples
+from synthray.evaluation.filtering import FilterReport, filter_samples
+from synthray.exceptions import (
+    DivergenceError,
+    DivergenceWarning,
+    FileFormatError,
+    LeakageError,
+    LeakageWarning,
+    SkippedFilesWarning,
+    SynthrayWarning,
+)
 from synthray.generators.cyclegan import CycleGAN
 from synthray.generators.dcgan import DCGAN
 from synthray.generators.gan import GAN
-from synthray.generators.guard import TrainingGuard
+from synthray.generators.projected_gan import ProjectedGAN
 from synthray.generators.r3gan import R3GAN
-from synthray.generators.sample_monitor import SampleMonitor
-from synthray.generators.snapshots import Snapshots
+from synthray.phantoms.phantoms import make_phantoms
+from synthray.statistics.metrics import Scores
+from synthray.statistics.verdicts import Difference, Interval, Statistics
+
+__version__ = _version("synthray")
 
 __all__ = [
     "ARMS",
@@ -47,12 +58,19 @@ __all__ = [
     "CrossFittedTeacher",
     "CycleGAN",
     "Difference",
+    "DivergenceError",
+    "DivergenceWarning",
+    "FileFormatError",
     "FilterReport",
     "FractureClassifier",
     "ImageDataset",
+    "ImageFeatures",
     "Interval",
+    "LeakageError",
     "LeakageReport",
+    "LeakageWarning",
     "Phase",
+    "ProjectedGAN",
     "RandomAffine",
     "SampleGrid",
     "SampleMonitor",
@@ -60,10 +78,14 @@ __all__ = [
     "SampleScores",
     "Scores",
     "SkippedFile",
+    "SkippedFilesWarning",
     "Snapshots",
     "Statistics",
     "SyntheticAugmenter",
+    "SynthrayWarning",
+    "Training",
     "TrainingGuard",
+    "TransferClassifier",
     "TranslationAugmenter",
     "TuningReport",
     "__version__",
@@ -72,10 +94,10 @@ __all__ = [
     "evaluate_samples",
     "filter_samples",
     "find_duplicates",
+    "load_backbone",
     "load_image_folder",
     "load_medmnist",
     "make_phantoms",
-    "random_features",
     "run_comparison",
     "train_classifier",
     "tune",

@@ -1,1 +1,1 @@
-"""`SyntheticAugmenter`, and the ways in which drawn images join a training set."""
+"""`SyntheticAugmenter`, and the ways in which synthetic images join a training set."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+import math
+import operator
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from itertools import product
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -12,18 +15,37 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from synthray.audit.leakage_report import LeakageReport
-from synthray.comparison import _json, plots, table
-from synthray.comparison.metrics import Scores
-from synthray.comparison.pictures import Pictures
-from synthray.comparison.resampling import Resampled, resample
-from synthray.comparison.statistics import compare_arms
-from synthray.comparison.verdicts import Statistics
+from synthray._files import open_json, write_json
+from synthray.duplicates.leakage import LeakageReport
+from synthray.reports import pages, plots, table
+from synthray.statistics.compare import compare_arms
+from synthray.statistics.metrics import Scores
+from synthray.statistics.resampling import Resampled, resample
+from synthray.statistics.verdicts import Statistics
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from synthray.audit.samples.report import SampleReport
+    from synthray.evaluation.evaluate import SampleReport
+
+
+_FORMAT = {"format": "synthray.ComparisonResult", "format_version": 1}
+_COLUMNS = {"labels": "i", "names": "U", "groups": "iuU", "folds": "i"}  # kinds of their values
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """A few images of a comparison, for its page.
+
+    Attributes:
+        real: Real training images by class name, shape `(up to 8, h, w, c)`.
+        synthetic: Synthetic images by class name, the same; empty where there are none.
+        leaked: Pairs of an image that judges and the training image of the same radiograph.
+    """
+
+    real: Mapping[str, NDArray[np.uint8]]
+    synthetic: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
+    leaked: Sequence[tuple[NDArray[np.uint8], NDArray[np.uint8]]] = ()
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -59,6 +81,47 @@ class ArmRun:
         """Gradient steps of the fit."""
         return sum(self.phase_steps)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-ready values; what is not finite becomes `None`."""
+        return asdict(self) | {
+            "history": {k: [_finite(x) for x in v] for k, v in self.history.items()},
+            # The fewest digits that give float32 back exactly.
+            "probabilities": [[_finite(float(str(x))) for x in row] for row in self.probabilities],
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], shape: tuple[int, int]) -> Self:
+        """Return the fit of what `to_dict` gave.
+
+        Args:
+            values: What it gave.
+            shape: Number of images that judged, and of classes.
+
+        Raises:
+            ValueError: If its probabilities have another shape, or are none.
+        """
+        probabilities = np.asarray(values["probabilities"], np.float32)  # None becomes NaN
+        known = probabilities[~np.isnan(probabilities).any(axis=1)]
+        wrong = (np.abs(known - 0.5) > 0.51).any() or (np.abs(known.sum(axis=1) - 1) > 0.01).any()
+        if wrong or probabilities.shape != shape:
+            raise ValueError(f"expected {shape} probabilities of 0 to 1, whose rows sum to 1")
+        history = {
+            str(name): tuple(math.nan if x is None else float(x) for x in line)
+            for name, line in values["history"].items()
+        }
+        scores = {k: None if v is None else float(v) for k, v in values["scores"].items()}
+        return cls(
+            arm=str(values["arm"]),
+            seed=operator.index(values["seed"]),
+            fold=operator.index(values["fold"]),
+            scores=Scores(**scores),
+            history=history,
+            probabilities=probabilities,
+            phase_steps=tuple(operator.index(steps) for steps in values["phase_steps"]),
+            steps_per_entry=operator.index(values["steps_per_entry"]),
+            seconds=float(values["seconds"]),
+        )
+
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class ComparisonResult:
@@ -79,7 +142,7 @@ class ComparisonResult:
         leak: What the audit found between training and test images; `None` where it was off.
         settings: The arguments of the comparison and where the images came from.
         versions: Versions of what computed it.
-        pictures: A few images for the report, real, drawn and leaked. They are in memory only:
+        pictures: A few images for the report, real, synthetic and leaked. They are in memory only:
             `save` leaves patients' images out.
     """
 
@@ -188,46 +251,54 @@ class ComparisonResult:
     @cached_property
     def _resampled(self) -> Resampled:
         """The draws that all metrics share."""
-        n = len(self.labels)
-        groups = np.arange(n) if self.groups is None else self.groups
         return resample(
             {arm: self.probabilities(arm) for arm in self.arms},
             self.labels,
-            np.unique(groups, return_inverse=True)[1],
+            self.groups,
             self.folds,
             positive_class=self._positive,
-            n_resamples=2000,
-            seed=0,
         )
 
     def __str__(self) -> str:
         """Return a table of the arms, the verdicts, and what must be known to read them."""
         return table.render(self)
 
-    def __repr__(self) -> str:
-        """Return the same table."""
-        return str(self)
+    __repr__ = __str__
 
     def to_dict(self) -> dict[str, Any]:
         """Return all but pictures as JSON-ready values; what is not finite becomes `None`."""
-        return _json.encode(self)
+        columns = {name: getattr(self, name) for name in _COLUMNS}
+        return {
+            **_FORMAT,
+            "class_names": list(self.class_names),
+            "positive_class": self.positive_class,
+            "leak": None if self.leak is None else self.leak.to_dict(),
+            "settings": dict(self.settings),
+            "versions": dict(self.versions),
+            **{k: None if column is None else column.tolist() for k, column in columns.items()},
+            "runs": [run.to_dict() for run in self.runs],
+        }
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write everything but pictures to a JSON file."""
-        _json.write(self.to_dict(), path)
+        write_json(Path(path), self.to_dict(), indent=None)
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Self:
         """Read a file that `save` wrote.
 
         Raises:
-            ValueError: If the file is not one of those, or is damaged.
+            FileNotFoundError: If there is no such file.
+            FileFormatError: If the file is not one of those, or is changed or damaged.
         """
-        return cls(**_json.read(path))
+        with open_json(path, "a ComparisonResult that save wrote") as values:
+            if not _FORMAT.items() <= values.items():
+                raise ValueError(f"expected {_FORMAT}")
+            return cls(**_decode(values))
 
     def to_markdown(self, *, metric: str = "balanced_accuracy", baseline: str | None = None) -> str:
         """Return the table with intervals and verdicts in Markdown, for papers and notes."""
-        return table.markdown(self, metric=metric, baseline=baseline)
+        return table.markdown(self, self.statistics(metric=metric, baseline=baseline))
 
     def to_html(
         self,
@@ -243,12 +314,11 @@ class ComparisonResult:
             path: The file. It needs no network and no other file.
             metric: As in `statistics`.
             baseline: As in `statistics`.
-            samples: Reports of `evaluate_samples` by what was drawn, such as a class: a section
+            samples: Reports of `evaluate_samples` by what was generated, such as a class: a section
                 that says how near to real images they are and what they copied.
         """
-        from synthray.comparison.report import page
-
-        text = page.render(self, metric=metric, baseline=baseline, samples=samples or {})
+        statistics = self.statistics(metric=metric, baseline=baseline)
+        text = pages.comparison_page(self, statistics, samples or {})
         Path(path).write_text(text, encoding="utf-8")
 
     def plot_accuracy(self) -> Figure:
@@ -263,8 +333,46 @@ class ComparisonResult:
         self, *, metric: str = "balanced_accuracy", baseline: str | None = None
     ) -> Figure:
         """Draw each arm's difference from the baseline with its interval (a forest plot)."""
-        return plots.forest(self, metric=metric, baseline=baseline)
+        return plots.forest(self.statistics(metric=metric, baseline=baseline))
 
     def plot_calibration(self) -> Figure:
         """Draw how often the positive class is true where it is given so much probability."""
         return plots.calibration(self)
+
+
+def _decode(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a result, checked against each other."""
+    classes, n = tuple(map(str, values["class_names"])), len(values["labels"])
+    if len(set(classes)) != len(classes) or values["positive_class"] not in (None, *classes):
+        raise ValueError(f"expected different classes, the positive one of them, got {classes}")
+    columns: dict[str, Any] = {}
+    for name, kinds in _COLUMNS.items():
+        column = None if values[name] is None and kinds != "i" else np.asarray(values[name])
+        if column is not None and (column.shape != (n,) or column.dtype.kind not in kinds):
+            raise ValueError(f"expected {n} {name}, got {column.dtype} of shape {column.shape}")
+        columns[name] = column
+    labels, folds = columns["labels"], columns["folds"]
+    if labels.min() < 0 or labels.max() >= len(classes):
+        raise ValueError(f"labels must lie between 0 and {len(classes) - 1}")
+    runs = tuple(
+        ArmRun.from_dict(run, (int(np.count_nonzero(folds == run["fold"])), len(classes)))
+        for run in values["runs"]
+    )
+    found = [(run.arm, run.seed, run.fold) for run in runs]
+    arms, seeds, _ = map(set, zip(*found, strict=True))
+    if sorted(found) != sorted(product(arms, seeds, np.unique(folds).tolist())):
+        raise ValueError("expected one run for each arm, seed and fold")
+    leak = values["leak"]
+    return {
+        **columns,
+        "class_names": classes,
+        "positive_class": values["positive_class"],
+        "leak": None if leak is None else LeakageReport.from_dict(leak),
+        "settings": dict(values["settings"]),
+        "versions": dict(values["versions"]),
+        "runs": runs,
+    }
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

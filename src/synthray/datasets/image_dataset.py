@@ -13,7 +13,11 @@ import keras
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from synthray.datasets import _archive, _batches, _columns, _pixels, _splits
+from synthray._files import open_npz
+from synthray._keras.batches import ArrayBatches, LabelMode, checked_batch_size, encode_labels
+from synthray.datasets import columns as _columns
+from synthray.datasets import pixels as _pixels
+from synthray.datasets import splits as _splits
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,22 +40,24 @@ class SkippedFile:
 class ImageDataset:
     """A frozen, labelled set of 8-bit images.
 
-    The value that passes between loaders, generators, classifiers and comparisons. Its arrays are
-    read-only; every method returns a new data set. Make one with a loader or with
+    Loaders return it; generators, classifiers and comparisons take it. Its arrays are read-only;
+    every method returns a new data set. Make one with a loader or with
     [`from_arrays`][synthray.ImageDataset.from_arrays].
 
     Attributes:
         images: `uint8`, shape `(n, height, width, channels)`, values 0 to 255, channels 1 or 3.
         labels: `int64`, shape `(n,)`, values `0 ... len(class_names) - 1`.
         class_names: One name a class, in label order.
-        groups: One integer or string an image, shape `(n,)`, or `None` where every image stands
+        groups: One integer or string an image, shape `(n,)`, or `None` if every image stands
             alone. Images with equal values (one patient, one radiograph and its copies) always
             stay on the same side of a split.
         names: One name an image, shape `(n,)`, or `None`; loaders put the relative path here.
-        synthetic: `bool`, shape `(n,)`: drawn by a generator, or not.
+        synthetic: `bool`, shape `(n,)`: whether a generator made the image.
         annotations: Further columns, name to array of shape `(n, ...)`.
         skipped: Files that the loader could not use, with the reason.
         provenance: Where the images came from: JSON-ready values.
+        positive_class: Name of the class that metrics such as sensitivity are about; by default
+            the class of label 1 if there are two classes, `None` if there are more.
 
     Examples:
         >>> import numpy as np
@@ -71,6 +77,7 @@ class ImageDataset:
     annotations: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     skipped: tuple[SkippedFile, ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    positive_class: str | None = None
 
     def __post_init__(self) -> None:
         """Check shapes and ranges, and make every array read-only."""
@@ -91,19 +98,31 @@ class ImageDataset:
         annotations: Mapping[str, ArrayLike] | None = None,
         skipped: Sequence[SkippedFile] = (),
         provenance: Mapping[str, Any] | None = None,
+        positive_class: str | None = None,
+        value_range: _pixels.ValueRange | None = None,
     ) -> Self:
-        """Make a data set of arrays.
+        """Make a data set of copies of arrays.
 
         Args:
-            images: `uint8`, shape `(n, h, w)` or `(n, h, w, c)` with 1 or 3 channels.
+            images: Shape `(n, h, w)` or `(n, h, w, c)` with 1 or 3 channels. Others than `uint8`
+                are taken to 8 bits.
             labels: Integers from 0, shape `(n,)` or `(n, 1)`; booleans are taken as 0 and 1.
             class_names: Names in label order; by default `"0"`, `"1"`, ...
             groups: One integer or string an image; equal values are never split.
             names: One string an image.
-            synthetic: Whether the images were drawn by a generator: one value, or one an image.
+            synthetic: Whether a generator made the images: one value, or one an image.
             annotations: Further columns, each of length `n`.
             skipped: Files that could not be used.
             provenance: JSON-ready values that say where the images came from.
+            positive_class: Name of the class that metrics such as sensitivity are about; by
+                default the class of label 1 if there are two classes.
+            value_range: Values of black and white; `uint8` is always 0 to 255. By default the
+                extremes of all images decide: within -0.1 to 1.1 it is (0, 1), else within -1.1 to
+                1.1 (-1, 1), and from 0 to a maximum above 16 and up to 255 (0, 255).
+
+        Warns:
+            SynthrayWarning: If values lie beyond the range, which clips them, or all images of 0 to
+                255 are nearly black.
 
         Raises:
             ValueError: If shapes, types or values do not fit; the message says how to convert.
@@ -114,11 +133,11 @@ class ImageDataset:
             >>> sr.ImageDataset.from_arrays(np.zeros((2, 8, 8), "uint8"), [0, 1])
             ImageDataset(2 images of 8x8x1: 1 0, 1 1; 2 groups)
         """
-        pixels, codes = _columns.as_pixels(images), _columns.as_codes(labels)
+        pixels, codes = _pixels.to_pixels(images, value_range), _columns.as_codes(labels)
         if class_names is None:
             class_names = [str(i) for i in range(int(codes.max(initial=0)) + 1)]
         return cls(
-            images=pixels,
+            images=_columns.owned(pixels),
             labels=codes,
             class_names=tuple(class_names),
             groups=None if groups is None else _columns.as_groups(groups),
@@ -127,6 +146,7 @@ class ImageDataset:
             annotations={k: np.asarray(v) for k, v in (annotations or {}).items()},
             skipped=tuple(skipped),
             provenance=dict(provenance or {}),
+            positive_class=positive_class,
         )
 
     @classmethod
@@ -136,7 +156,7 @@ class ImageDataset:
         """Collect `(images, labels)` batches: a `tf.data.Dataset`, a `PyDataset`, any iterable.
 
         Args:
-            batches: Pairs of `uint8` images and integer labels; must end.
+            batches: Pairs of images and labels as in `from_arrays`; must end.
             class_names: Names in label order; by default `"0"`, `"1"`, ...
 
         Raises:
@@ -148,7 +168,8 @@ class ImageDataset:
             pairs = list(batches)
         if not pairs:
             raise ValueError("Expected at least one batch of (images, labels), got none.")
-        images, labels = (np.concatenate([np.asarray(b[i]) for b in pairs]) for i in (0, 1))
+        parts = ([np.atleast_1d(np.asarray(pair[i])) for pair in pairs] for i in (0, 1))
+        images, labels = map(np.concatenate, parts)
         return cls.from_arrays(images, labels, class_names=class_names)
 
     def __len__(self) -> int:
@@ -159,11 +180,16 @@ class ImageDataset:
         """Say how many images of what size, classes and groups."""
         h, w, c = self.image_shape
         counts = ", ".join(f"{n} {name}" for name, n in self.class_counts.items())
-        drawn = int(self.synthetic.sum())
+        synthetic = int(self.synthetic.sum())
         notes = [f"{len(np.unique(self.group_codes))} groups"]
-        notes += [f"{drawn} synthetic"] if drawn else []
+        notes += [f"{synthetic} synthetic"] if synthetic else []
         notes += [f"{len(self.skipped)} files skipped"] if self.skipped else []
         return f"ImageDataset({len(self)} images of {h}x{w}x{c}: {counts}; {', '.join(notes)})"
+
+    def __digest__(self) -> list[Any]:
+        """Return what decides a training: two sets that differ in nothing of it are the same."""
+        annotations = [self.annotations] if self.annotations else []
+        return ["images", list(self.class_names), self.images, self.labels, *annotations]
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -177,6 +203,12 @@ class ImageDataset:
         return len(self.class_names)
 
     @property
+    def positive_label(self) -> int | None:
+        """Label of `positive_class`, or `None` if there is none."""
+        name = self.positive_class
+        return None if name is None else self.class_names.index(name)
+
+    @property
     def class_counts(self) -> dict[str, int]:
         """Number of images of each class, by name."""
         counts = np.bincount(self.labels, minlength=self.num_classes)
@@ -187,11 +219,19 @@ class ImageDataset:
         """One integer a group, shape `(n,)`; without `groups`, `0 ... n - 1`."""
         return _splits.group_codes(self.groups, len(self))
 
+    def with_positive_class(self, name: str) -> Self:
+        """Return the same images with another positive class.
+
+        Raises:
+            ValueError: If there is no class of this name.
+        """
+        return replace(self, positive_class=name)
+
     def with_groups(self, groups: ArrayLike | None) -> Self:
         """Return the same images with other groups.
 
-        The provenance then tells these groups from others by a hash, so that group 7 of one data
-        set is not taken for group 7 of another.
+        The provenance then holds a hash of these groups, so that group 7 of one data set is not
+        taken for group 7 of another.
         """
         values = None if groups is None else _columns.as_groups(groups)
         provenance = {k: v for k, v in self.provenance.items() if k != "groups"}
@@ -250,9 +290,8 @@ class ImageDataset:
     def concatenate(self, *others: ImageDataset) -> ImageDataset:
         """Return this data set followed by others of the same shape and classes.
 
-        Groups are kept where every part has them. A part without groups stands for images that
-        are each alone; its images get groups of their own. Annotations that a part lacks are NaN
-        there.
+        Groups are kept. In a part without groups, each image gets a group of its own. Annotations
+        that a part lacks are NaN there. The positive class is that of this data set.
 
         Raises:
             ValueError: If image shapes or class names differ, or annotations cannot be joined.
@@ -279,6 +318,7 @@ class ImageDataset:
                 "source": "ImageDataset.concatenate",
                 "parts": [dict(part.provenance) for part in parts],
             },
+            positive_class=self.positive_class,
         )
 
     def resize(self, height: int, width: int) -> Self:
@@ -293,15 +333,13 @@ class ImageDataset:
         """Return the images with three channels; gray is repeated."""
         return replace(self, images=_pixels.to_rgb(self.images))
 
-    def to_arrays(
-        self, *, label_mode: _batches.LabelMode = "int"
-    ) -> tuple[NDArray[np.uint8], NDArray[Any]]:
+    def to_arrays(self, *, label_mode: LabelMode = "int") -> tuple[NDArray[np.uint8], NDArray[Any]]:
         """Return writable copies of images and labels.
 
         Args:
             label_mode: `"int"`, `"float"` (two classes) or `"one_hot"`.
         """
-        labels = _batches.encode_labels(self.labels, self.num_classes, label_mode)
+        labels = encode_labels(self.labels, self.num_classes, label_mode)
         return self.images.copy(), labels.copy()
 
     def to_py_dataset(
@@ -310,23 +348,20 @@ class ImageDataset:
         *,
         shuffle: bool = False,
         seed: int = 0,
-        label_mode: _batches.LabelMode = "int",
+        label_mode: LabelMode = "int",
         drop_remainder: bool = False,
-    ) -> _batches.ArrayBatches:
+    ) -> ArrayBatches:
         """Return batches as a `keras.utils.PyDataset`, which works on every backend.
 
         Args:
             batch_size: Images a batch.
-            shuffle: Draw a new order each epoch; give `fit(shuffle=False)` then.
+            shuffle: Use a new order each epoch; then call `fit(shuffle=False)`.
             seed: Seed of the order; epoch `e` depends on `(seed, e)` alone.
             label_mode: `"int"`, `"float"`, `"one_hot"`, or `None` for images without labels.
             drop_remainder: Leave out a last, smaller batch.
         """
-        arrays: tuple[NDArray[Any], ...] = (self.images,)
-        if label_mode is not None:
-            arrays += (_batches.encode_labels(self.labels, self.num_classes, label_mode),)
-        return _batches.ArrayBatches(
-            *arrays,
+        return ArrayBatches(
+            *self._columns_of(label_mode),
             batch_size=batch_size,
             shuffle=shuffle,
             seed=seed,
@@ -339,14 +374,14 @@ class ImageDataset:
         *,
         shuffle: bool = False,
         seed: int | None = None,
-        label_mode: _batches.LabelMode = "int",
+        label_mode: LabelMode = "int",
         drop_remainder: bool = False,
     ) -> Any:
         """Return batches as a `tf.data.Dataset` of `uint8` images and labels.
 
         Args:
             batch_size: Images a batch.
-            shuffle: Draw a new order each epoch, over the whole set.
+            shuffle: Use a new order each epoch, over the whole set.
             seed: Seed of the order.
             label_mode: `"int"`, `"float"`, `"one_hot"`, or `None` for images without labels.
             drop_remainder: Leave out a last, smaller batch.
@@ -356,46 +391,55 @@ class ImageDataset:
         """
         import tensorflow as tf
 
-        arrays: Any = self.images
-        if label_mode is not None:
-            arrays = (arrays, _batches.encode_labels(self.labels, self.num_classes, label_mode))
-        dataset = tf.data.Dataset.from_tensor_slices(arrays)
+        arrays = self._columns_of(label_mode)
+        dataset = tf.data.Dataset.from_tensor_slices(arrays if len(arrays) > 1 else arrays[0])
         if shuffle:
             dataset = dataset.shuffle(max(len(self), 1), seed=seed)
-        dataset = dataset.batch(batch_size, drop_remainder=drop_remainder)
+        dataset = dataset.batch(checked_batch_size(batch_size), drop_remainder=drop_remainder)
         return dataset.prefetch(tf.data.AUTOTUNE)
+
+    def _columns_of(self, label_mode: LabelMode) -> tuple[NDArray[Any], ...]:
+        if label_mode is None:
+            return (self.images,)
+        return self.images, encode_labels(self.labels, self.num_classes, label_mode)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write everything to one compressed `.npz` file (no pickle).
 
         Raises:
-            ValueError: If the name does not end in `.npz`.
+            ValueError: If the name does not end in `.npz`, or if a column holds Python objects.
         """
         arrays = {f.name: getattr(self, f.name) for f in fields(self) if f.name in _STORED}
         header = {
             "class_names": list(self.class_names),
+            "positive_class": self.positive_class,
             "skipped": [[file.name, file.reason] for file in self.skipped],
             "provenance": dict(self.provenance),
         }
-        _archive.write(path, arrays, header)
+        _columns.write(path, arrays, header)
 
     @classmethod
-    def load(cls, path: str | PathLike[str]) -> Self:
+    def load(cls, path: str | PathLike[str], *, max_bytes: int | None = None) -> Self:
         """Read a file that [`save`][synthray.ImageDataset.save] wrote.
 
+        Args:
+            path: The file.
+            max_bytes: What it may unpack to, never more than the memory that is free. By default
+                4 GiB, but above 256 MiB at most 40 times its size: more is a bomb.
+
         Raises:
-            ValueError: If the file is not one of those, or is damaged.
+            FileNotFoundError: If there is no such file.
+            FileFormatError: If the file is not one of those, is damaged, or is too large.
         """
-        arrays, header = _archive.read(path)
-        return cls(
-            **arrays,
-            class_names=tuple(header["class_names"]),
-            skipped=tuple(SkippedFile(*entry) for entry in header["skipped"]),
-            provenance=header["provenance"],
-        )
+        hint = "For MedMNIST files use load_medmnist; for other arrays ImageDataset.from_arrays."
+        with open_npz(path, max_bytes, "a file that ImageDataset.save wrote", hint) as archive:
+            arrays, header = _columns.read(archive)
+            header["skipped"] = tuple(SkippedFile(*entry) for entry in header["skipped"])
+            header["provenance"] = dict(header["provenance"])
+            return cls(**arrays, **header)
 
     def plot_samples(self, n: int = 8, *, seed: int | None = 0) -> Figure:
-        """Draw up to `n` images of each class, a row a class.
+        """Plot up to `n` images of each class, a row a class.
 
         Args:
             n: Images a row.
@@ -404,7 +448,7 @@ class ImageDataset:
         Returns:
             A matplotlib figure; `figure.savefig("samples.png")` writes it.
         """
-        from synthray._report.images import class_rows
+        from synthray.reports.figures import class_rows
 
         rng = np.random.default_rng(seed)
         rows = {}

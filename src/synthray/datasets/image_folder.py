@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import math
 import os
 import warnings
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
+from joblib import cpu_count
 from numpy.typing import NDArray
 
-from synthray.datasets._decode_files import DecodeOptions, decode_files
-from synthray.datasets._folder_tree import FolderTree, FoundFile, scan_tree
-from synthray.datasets._group_values import Groups, group_values
-from synthray.datasets._image_shape import checked_image_shape
-from synthray.datasets._layout import Fit
+from synthray._files import free_memory
+from synthray._progress import progress_bar
+from synthray.datasets.decode import Fit, decode_into
+from synthray.datasets.folder_tree import FolderTree, scan_tree
+from synthray.datasets.group_table import Groups, group_values
 from synthray.datasets.image_dataset import ImageDataset, SkippedFile
+from synthray.datasets.pixels import checked_image_shape
+from synthray.exceptions import FileFormatError, SkippedFilesWarning, SynthrayWarning
 
-_LOOSE = "an image beside the class folders has no class"
+_STRICT = "Repair, move or remove it, or pass strict=False to skip such files."
+_FILES_A_TASK = 16  # a task of one small file would spend as long on the queue as on the file
 
 
 def load_image_folder(
@@ -35,14 +41,17 @@ def load_image_folder(
 ) -> ImageDataset | dict[str, ImageDataset]:
     """Load a folder of image files with one subfolder a class.
 
-    The folder is either `class/image` or `split/class/image`. It is read as splits where at least
+    The folder is either `class/image` or `split/class/image`. It is read as splits if at least
     one of its subfolders has the name of a split (`train`, `training`, `val`, `valid`,
     `validation`, `dev`, `test`, `testing`, `eval`, `evaluation`, `holdout`, in any case) and all
-    have subfolders themselves; or where `classes` names the second level: then a folder that holds
-    none of these classes is left alone, unless it has the name of a split. Folders below a class
-    folder belong to that class, links are followed. Names that begin with `.` are hidden and
-    left alone; every other file in a class folder either becomes an image or is listed in
-    `skipped`, and so are image files beside the class folders.
+    have subfolders themselves, or if `classes` names the second level. In the second case, a
+    folder that holds none of these classes is ignored, unless it has the name of a split.
+
+    Folders below a class folder belong to that class; links are followed, but no folder is read
+    twice for a class. Names that begin with `.` are ignored. Every other file in a class folder
+    either becomes an image or is listed in `skipped`. Image files beside the class folders are
+    listed there too, and folders that are 100 levels deep, within `/proc` and `/sys`, or (by a
+    link) above `path`.
 
     The content decides the format, not the extension: JPEG, PNG, TIFF, BMP, and also GIF, WebP
     and PNM; of an animation or a stack, the first frame. Every mode becomes 8 bits:
@@ -53,10 +62,14 @@ def load_image_folder(
       the 0.5th to the 99.5th percentile of that image, and is clipped outside; a constant image
       becomes black. Of 16-bit colour, the high byte is kept; 16-bit gray with transparency is
       skipped.
-    - Colour becomes gray by ITU-R BT.601 luma where one channel is wanted; gray is repeated
-      where three are.
-    - The size is changed by bilinear interpolation with antialiasing. JPEGs of more than twice
-      the size wanted are shrunk by their decoder first.
+    - Colour becomes gray by ITU-R BT.601 luma if `image_shape` has one channel; gray is repeated
+      if it has three.
+    - The size is changed by bilinear interpolation with antialiasing. The decoder itself shrinks
+      JPEGs of more than twice the size wanted first.
+
+    Images that `sample_to_folder` wrote are marked in `synthetic`. Each carries a mark of its own,
+    so that it is known in any folder; the manifest of the folder counts too, and is kept in the
+    provenance.
 
     Files are read in threads; beyond the result, memory holds one decoded file a thread.
 
@@ -71,17 +84,18 @@ def load_image_folder(
               `path`. Its first row holds the column names. Files are named by the first column
               called `name`, `file`, `filename`, `file_name`, `path` or `image`, or else by the
               first column; as paths relative to `path`, or as bare file names where these are
-              unique. Each image needs a row; further rows are ignored.
+              unique. Each image needs a row with a value other than `NA`; further rows are ignored.
             - a function from the relative path (with `/`) to a string or an integer.
             - an array of strings or integers, in the order of the sorted relative paths: one for
               each file found, or one for each image decoded.
-        fit: What happens to an image of another aspect. `"pad"` keeps all of it, centred, with
+        fit: What to do with an image of another aspect. `"pad"` keeps all of it, centred, with
             black bars; `"stretch"` distorts it; `"crop"` keeps the centre that fills the shape.
-        strict: Whether a file that cannot be used is an error, rather than skipped.
-        max_pixels: Most pixels (width times height) that a file may state. A larger one is always
-            an error: a small file can unpack to more memory than there is.
+        strict: Whether a file that cannot be used raises an error; otherwise it is skipped.
+        max_pixels: Most pixels (width times height) that a file may state, also of a tile of a
+            TIFF; those of a WebP count twice. More is always an error: a small file can unpack to
+            more memory than there is.
         workers: Number of threads; by default, as many as there are cores.
-        progress: Whether to show a progress bar (from 500 files on).
+        progress: Whether to show a progress bar (unless reading takes a moment only).
 
     Returns:
         The images in the order of their sorted relative paths; or, for a tree of splits, a dict
@@ -89,17 +103,19 @@ def load_image_folder(
         file's path relative to `path`, with `/`; `skipped` the files that were not used.
 
     Warns:
-        UserWarning: Once, if files were skipped, with their number.
+        SkippedFilesWarning: Once, if files were skipped, with their number.
+        SynthrayWarning: Once, if images are synthetic, with their number.
 
     Raises:
         FileNotFoundError: If there is no such folder.
         NotADirectoryError: If `path` is a file.
-        TypeError: If `groups` or `classes` is of another type.
+        TypeError: If `groups` is of another type.
         ValueError: If an argument is out of range; if the folder has no subfolders, fewer than
-            two classes, two classes that differ by case only, or a class or split without a
-            readable image; if classes cannot be told from splits; if a file has more than
-            `max_pixels` pixels; if groups are missing; where `strict`, at the first file that
-            cannot be used.
+            two classes, two classes that differ by case or Unicode form only, a class whose name
+            is not UTF-8, or a class or split without a readable image; if classes cannot be told
+            from splits; if a file has more than `max_pixels` pixels; if groups are missing.
+        FileFormatError: With `strict=True`, at the first file that cannot be used.
+        MemoryError: Before any file is read, if the images would need more memory than is free.
 
     Examples:
         >>> import tempfile
@@ -118,47 +134,90 @@ def load_image_folder(
     """
     root = Path(path)
     shape = checked_image_shape(image_shape)
-    _check_arguments(root, classes, fit, max_pixels, workers)
+    _check_arguments(classes, fit, max_pixels, workers)
     tree = scan_tree(root, classes)
-    if strict and tree.loose:
-        raise ValueError(f"Cannot use {tree.loose[0]!r}: {_LOOSE}. Move it, or pass strict=False.")
-    options = DecodeOptions(fit, strict, max_pixels, workers, progress)
     found = [file.name for file in tree.files]
+    lost, synthetic = dict(tree.unused), set(filter(tree.below_manifest, found))
+    if strict and lost:
+        raise FileFormatError(f"Cannot use {min(lost)!r}: {lost[min(lost)]}. {_STRICT}")
+    needed, free = len(found) * math.prod(shape), free_memory()
+    if needed > free:
+        raise MemoryError(
+            f"{len(found):,} images of {shape} take {needed / 1e9:,.1f} GB, and {free / 1e9:,.1f} "
+            "GB of memory are free. Ask for a smaller image_shape, or load fewer files."
+        )
+
+    def decode(name: str, out: NDArray[np.uint8]) -> None:
+        try:
+            if decode_into(out, os.path.join(root, name), fit=fit, max_pixels=max_pixels):
+                synthetic.add(name)
+        except FileFormatError as error:
+            if strict:
+                raise FileFormatError(f"Cannot read {name!r}: {error}. {_STRICT}") from error
+            lost[name] = str(error)
+
+    files_of = {split: [f for f in tree.files if f.split == split] for split in tree.splits}
     # One array a split, filled in place: splitting a joint array would hold the images twice.
-    images = {split: np.zeros((len(tree.of(split)), *shape), np.uint8) for split in tree.splits}
+    images = {s: np.zeros((len(files), *shape), np.uint8) for s, files in files_of.items()}
     rows = {split: iter(array) for split, array in images.items()}
-    reasons = decode_files(root, found, [next(rows[file.split]) for file in tree.files], options)
-    _check_readable(root, tree, reasons)
-    kept = [i for i, name in enumerate(found) if name not in reasons]
+    outs = [next(rows[file.split]) for file in tree.files]
+    tasks = [slice(i, i + _FILES_A_TASK) for i in range(0, len(found), _FILES_A_TASK)]
+    pool = ThreadPoolExecutor(workers or cpu_count())
+    with (
+        progress_bar(len(found), "Reading", unit="files", verbose=int(progress)) as bar,
+        warnings.catch_warnings(),
+    ):
+        # Pillow warns of odd metadata, which nobody can act on, and of big images, which have a
+        # limit of their own here.
+        warnings.simplefilter("ignore")
+        try:
+            for done in pool.map(lambda task: list(map(decode, found[task], outs[task])), tasks):
+                bar.update(len(done))
+        finally:
+            pool.shutdown(cancel_futures=True)
+    _check_readable(tree, lost)
+    kept = [i for i, name in enumerate(found) if name not in lost]
     values = group_values(groups, root, found, np.asarray(kept, np.intp))
-    label_of = {name: label for label, name in enumerate(tree.class_names)}
     provenance = {
         "source": "load_image_folder",
         "path": str(root),
         "fit": fit,
         "image_shape": list(shape),
+        **({"synthetic": dict(tree.manifests)} if tree.manifests else {}),
     }
     result: dict[str | None, ImageDataset] = {}
-    for split in tree.splits:
-        readable = [file.name not in reasons for file in tree.of(split)]
-        files = [file for file in tree.of(split) if file.name not in reasons]
+    for split, files in files_of.items():
         own = [tree.files[i].split == split for i in kept]
+        used = [file for file in files if file.name not in lost]
         result[split] = ImageDataset.from_arrays(
-            _compact(images.pop(split), readable),
-            [label_of[file.class_name] for file in files],
+            _compact(images.pop(split), [file.name not in lost for file in files]),
+            [tree.class_names.index(file.class_name) for file in used],
             class_names=tree.class_names,
             groups=None if values is None else values[own],
-            names=[file.name for file in files],
-            skipped=_skipped(tree, split, reasons),
+            names=[file.name for file in used],
+            synthetic=[file.name in synthetic for file in used],
+            skipped=[
+                SkippedFile(name, reason)
+                for name, reason in sorted(lost.items())
+                # An image beside the splits belongs to none, so each of them lists it.
+                if split is None or "/" not in name or name.startswith(f"{split}/")
+            ],
             provenance=provenance if split is None else provenance | {"split": split},
         )
-    lost = [*reasons, *tree.loose]
     if lost:
         warnings.warn(
-            f"Skipped {len(lost):,} of {len(found) + len(tree.loose):,} files in {str(root)!r}, "
-            f"such as {lost[0]!r} ({reasons.get(lost[0], _LOOSE)}). The data set lists them in "
-            "`skipped`; strict=True raises instead.",
-            UserWarning,
+            f"Skipped {len(lost):,} of {len(found) + len(tree.unused):,} files in {str(root)!r}, "
+            f"such as {min(lost)!r} ({lost[min(lost)]}). The data set lists them in `skipped`; "
+            "strict=True raises instead.",
+            SkippedFilesWarning,
+            stacklevel=2,
+        )
+    synthetic -= lost.keys()
+    if synthetic:
+        warnings.warn(
+            f"{len(synthetic):,} of {len(kept):,} images in {str(root)!r} are synthetic, such as "
+            f"{min(synthetic)!r}. `synthetic` says which; no comparison takes them for real ones.",
+            SynthrayWarning,
             stacklevel=2,
         )
     if None in result:
@@ -167,64 +226,39 @@ def load_image_folder(
 
 
 def _compact(images: NDArray[np.uint8], keep: Sequence[bool]) -> NDArray[np.uint8]:
-    """Move the rows to keep to the front, in place: a mask would hold the images twice."""
-    if all(keep):
-        return images
-    rows = [row for row, kept in enumerate(keep) if kept]
+    """Move the rows to keep to the front, in place, and freeze: copies would take memory twice."""
+    rows = np.flatnonzero(keep)
     for target, source in enumerate(rows):
-        images[target] = images[source]
+        if target != source:
+            images[target] = images[source]
+    images.flags.writeable = False
     return images[: len(rows)]
 
 
-def _skipped(
-    tree: FolderTree, split: str | None, reasons: dict[str, str]
-) -> tuple[SkippedFile, ...]:
-    own = {file.name: reasons[file.name] for file in tree.of(split) if file.name in reasons}
-    for name in tree.loose:
-        # An image beside the splits belongs to none, so each of them lists it.
-        if split is None or "/" not in name or name.startswith(f"{split}/"):
-            own[name] = _LOOSE
-    return tuple(SkippedFile(name, own[name]) for name in sorted(own))
-
-
-def _check_readable(root: Path, tree: FolderTree, reasons: dict[str, str]) -> None:
-    """Raise where nothing is readable: at all, in a split, or of a class."""
-    parts: list[tuple[str, tuple[FoundFile, ...]]] = [(repr(str(root)), tree.files)]
-    parts += [(f"the split {split!r}", tree.of(split)) for split in tree.splits]
-    parts += [
-        (f"the class {name!r}", tuple(file for file in tree.files if file.class_name == name))
-        for name in tree.class_names
-    ]
-    for what, files in parts:
-        if any(file.name not in reasons for file in files):
+def _check_readable(tree: FolderTree, lost: dict[str, str]) -> None:
+    """Raise if a class or a split has no readable image."""
+    parts = [(f"class {name!r}", name, 2) for name in tree.class_names]
+    parts += [(f"split {name!r}", name, 1) for name in tree.splits if name is not None]
+    for what, part, column in parts:
+        files = [file.name for file in tree.files if file[column] == part]
+        if not all(name in lost for name in files):
             continue
         got = "no file at all"
         if files:
-            got = (
-                f"{len(files):,} that cannot be read, such as {files[0].name!r} "
-                f"({reasons[files[0].name]})"
-            )
+            got = f"{len(files):,} unreadable files, such as {files[0]!r} ({lost[files[0]]})"
         raise ValueError(
-            f"Expected at least one readable image in {what}, got {got}. Add images, or remove "
-            "the folder."
+            f"Expected at least one readable image of the {what}, got {got}. Add images, or "
+            "remove the folder."
         )
 
 
 def _check_arguments(
-    root: Path, classes: Sequence[str] | None, fit: str, max_pixels: int, workers: int | None
+    classes: Sequence[str] | None, fit: str, max_pixels: int, workers: int | None
 ) -> None:
-    if not root.exists():
-        raise FileNotFoundError(f"Expected a folder of images, got no such folder: {str(root)!r}.")
-    if not root.is_dir():
-        raise NotADirectoryError(f"Expected a folder of images, got a file: {str(root)!r}.")
     if fit not in get_args(Fit):
         raise ValueError(f"Expected fit to be one of {get_args(Fit)}, got {fit!r}.")
-    if classes is not None:
-        if isinstance(classes, str) or not all(isinstance(name, str) for name in classes):
-            raise TypeError(f"Expected classes as a sequence of folder names, got {classes!r}.")
-        if len(set(classes)) != len(classes):
-            raise ValueError(f"Expected each name once in classes, got {tuple(classes)!r}.")
-    if max_pixels < 1:
-        raise ValueError(f"Expected max_pixels of at least 1, got {max_pixels}.")
-    if workers is not None and workers < 1:
-        raise ValueError(f"Expected at least one worker, got workers={workers}.")
+    if isinstance(classes, str) or len(set(classes or ())) != len(classes or ()):
+        raise ValueError(f"Expected classes as a sequence of different names, got {classes!r}.")
+    for name, value in (("max_pixels", max_pixels), ("workers", 1 if workers is None else workers)):
+        if value < 1:
+            raise ValueError(f"Expected {name} of at least 1, got {value}.")

@@ -1,1 +1,1 @@
-"""The Keras models that draw images, and the training step that they share."""
+"""The Keras models that generate images, and the training step that they share."""

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from synthray._devices import rows_of_replica
+from synthray._keras.devices import rows_of_replica
 
 AUGMENTATIONS = ("brightness", "saturation", "contrast", "translation", "cutout")
 
@@ -62,13 +62,12 @@ class DiffAugment:
         Returns:
             Numbers of -1 to 1, by kind: of shape `(n, 1, 1, 1)`, or `(n, 2)` for rows and columns.
         """
-        shapes: dict[str, tuple[int, ...]] = {
-            kind: (2,) if kind in ("translation", "cutout") else (1, 1, 1) for kind in self.kinds
-        }
-        return {
-            kind: rows_of_replica(partial(_uniform, shape=shape, seed=seed), n)
-            for kind, shape in shapes.items()
-        }
+
+        def uniform(rows: Any, kind: str) -> Any:
+            shape = (2,) if kind in ("translation", "cutout") else (1, 1, 1)
+            return keras.random.uniform((rows, *shape), -1.0, 1.0, seed=seed)
+
+        return {kind: rows_of_replica(partial(uniform, kind=kind), n) for kind in self.kinds}
 
     def __call__(self, images: Any, draws: Draws, *, strength: Any) -> Any:
         """Change images.
@@ -119,10 +118,6 @@ class DiffAugment:
         rows = _hole(value[:, :1], height, strength)[:, :, None, None]
         columns = _hole(value[:, 1:], width, strength)[:, None, :, None]
         return images * (1.0 - rows * columns)
-
-
-def _uniform(n: Any, *, shape: tuple[int, ...], seed: keras.random.SeedGenerator) -> Any:
-    return keras.random.uniform((n, *shape), -1.0, 1.0, seed=seed)
 
 
 def _shift_matrix(share: Any, size: int, dtype: Any) -> Any:

@@ -2,43 +2,34 @@
 
 from __future__ import annotations
 
-import contextlib
+from collections.abc import Callable
 from typing import Any, Literal, get_args
 
 import keras
 import numpy as np
 from keras import ops
 
-from synthray._devices import (
-    batches_in_shares,
-    devices_of,
-    divides_batches,
-    replica_count,
-    rows_of_replica,
-    share_of_loss,
-)
-from synthray._seed_state import OrderByStep, with_callback
+from synthray._keras import alternating as _alternating
+from synthray._keras.alternating import Half
+from synthray._keras.devices import replica_count, rows_of_replica, share_of_loss
 from synthray._seeds import resolve_seed
-from synthray._variables import assign
-from synthray.generators import _alternating
-from synthray.generators._alternating import Half
-from synthray.generators._inputs import TrainingImages, prepare_images
-from synthray.generators._one_pass import OnePassModel
-from synthray.generators._regularizers import refuse_activity_penalties, weight_penalties
-from synthray.generators._sampling import Sampler
+from synthray.generators.image_model import ImageModel, judge_frozen
+from synthray.generators.inputs import TrainingImages, prepare_images
+from synthray.generators.sampling import Sampler
 
 Logits = dict[str, Any]
 Updates = Literal["simultaneous", "alternating"]
 
 
-class GAN(Sampler, OnePassModel):
+class GAN(Sampler, ImageModel):
     """A generator and a discriminator, trained as one model by one optimizer.
 
-    With simultaneous updates, one forward pass draws the fakes once. The discriminator sees them
-    behind `stop_gradient`; the generator's loss sees the discriminator through `stateless_call`
-    with its variables behind `stop_gradient`. The sum of both losses therefore has, in one backward
-    pass, exactly the gradients of the two, and the stock `fit` trains it on every backend, with
-    callbacks, mixed precision, `steps_per_execution` and distribution as Keras has them.
+    With simultaneous updates, one forward pass generates the fakes once. The discriminator sees
+    them behind `stop_gradient`; the generator's loss sees the discriminator through
+    `stateless_call` with its variables behind `stop_gradient`. The sum of both losses therefore
+    has, in one backward pass, exactly the gradients of the two, and the stock `fit` trains it on
+    every backend, with callbacks, mixed precision, `steps_per_execution` and distribution as Keras
+    has them.
 
     With alternating updates a step has two halves: the discriminator is updated, then the generator
     by new fakes that the updated discriminator judges, as in the algorithm of Goodfellow et al.
@@ -54,14 +45,12 @@ class GAN(Sampler, OnePassModel):
         generator: Network from latents to images.
         discriminator: Network from images to logits.
         updates: `"simultaneous"` or `"alternating"`.
-        seed: Seed of the latents and of the order of the images; `None` draws one.
+        seed: Seed of the latents and of the order of the images; `None` for a random one.
         **kwargs: Passed to `keras.Model`.
 
     Raises:
         ValueError: If `updates` is neither, or a layer has an `activity_regularizer`.
     """
-
-    LOSS_ADVICE = "For another loss, subclass it and override losses_from_logits."
 
     def __init__(
         self,
@@ -75,7 +64,7 @@ class GAN(Sampler, OnePassModel):
         if updates not in get_args(Updates):
             raise ValueError(f'updates must be "simultaneous" or "alternating", got {updates!r}.')
         for network in (generator, discriminator):
-            refuse_activity_penalties(network)
+            _refuse_activity_penalties(network)
         # Pixels come as integers or in the user's scale: the networks cast, this model does not.
         super().__init__(autocast=False, **kwargs)
         self.generator = generator
@@ -88,14 +77,13 @@ class GAN(Sampler, OnePassModel):
         self._d_loss_tracker = keras.metrics.Mean(name="d_loss")
         self._g_loss_tracker = keras.metrics.Mean(name="g_loss")
         self._float_range = (0.0, 255.0)
-        self._fitting = False
         self.build((None, *self.image_shape))
 
     def check_optimizer(self, optimizer: keras.Optimizer) -> None:
-        """Raise where an optimizer does not suit the training.
+        """Raise if an optimizer does not suit the training.
 
         Raises:
-            ValueError: If it accumulates gradients where updates alternate: the update of one
+            ValueError: If it accumulates gradients and updates alternate: the update of one
                 network would forget those of the other.
         """
         own = getattr(optimizer, "inner_optimizer", optimizer)
@@ -115,10 +103,6 @@ class GAN(Sampler, OnePassModel):
         """
         raise NotImplementedError(f"{type(self).__name__} must define losses_from_logits.")
 
-    def build(self, input_shape: Any = None) -> None:
-        """Mark as built; both networks are built when they are made."""
-        self.built = True
-
     def save_own_variables(self, store: Any) -> None:
         """Save seeds, and the range of float images that the last `fit` found."""
         super().save_own_variables(store)
@@ -126,20 +110,9 @@ class GAN(Sampler, OnePassModel):
         store["float_range"] = np.asarray(self._float_range)
 
     def load_own_variables(self, store: Any) -> None:
-        """Restore what `save_own_variables` saved.
-
-        Raises:
-            ValueError: If the file lacks it, as files of earlier versions do.
-        """
-        if "float_range" not in store:
-            raise ValueError(
-                "The file was written by an earlier version of synthray: it holds no "
-                "'float_range', the range of float images that this version saves. Train the "
-                f"{type(self).__name__} anew and save it."
-            )
+        """Restore what `save_own_variables` saved."""
         super().load_own_variables(store)
-        if "order_seed" in store:  # a subclass without a `get_config` of its own has drawn another
-            self.seed = int(np.asarray(store["order_seed"]))
+        self.seed = int(np.asarray(store["order_seed"]))
         if not self._fitting:  # a resumed fit has looked at its own images
             low, high = np.asarray(store["float_range"]).tolist()
             self._float_range = (low, high)
@@ -148,75 +121,48 @@ class GAN(Sampler, OnePassModel):
         """Judge real images and as many new fakes: the forward pass of a training step.
 
         Args:
-            images: Real images, shape `(n, *image_shape)`: integers of 0 to 255, or floats in the
-                range that `fit` found.
+            images: Real images, shape `(n, *image_shape)`: `uint8`, or others in the range that
+                `fit` found.
             training: Whether dropout is active.
-            half: The network to be updated, where it is but one: leaves out what its loss does
-                not need.
+            half: The network to be updated, if it is but one: leaves out what its loss does not
+                need.
         """
         real = self._to_output_range(images)
-        fake = self.generator(self.draw_latents(ops.shape(images)[0]), training=training)
+        fake = self.generator(self.sample_latents(ops.shape(images)[0]), training=training)
         logits = {"real": self.discriminator(real, training=training)}
         if half != "generator":
             logits["fake"] = self.discriminator(ops.stop_gradient(fake), training=training)
         if half != "discriminator":
-            logits["generated"] = self.judge_frozen(fake, training=training)
-        return {k: ops.cast(ops.reshape(v, (-1,)), "float32") for k, v in logits.items()}
+            logits["generated"] = judge_frozen(self.discriminator, fake, training=training)
+        return {k: flat(v) for k, v in logits.items()}
 
-    def draw_latents(self, n: Any) -> Any:
-        """Return standard normal latents `(n, latent_dim)` from the model's own generator."""
+    def sample_latents(self, n: Any) -> Any:
+        """Return standard normal latents `(n, latent_dim)` from the model's own seed generator."""
         return rows_of_replica(
             lambda rows: keras.random.normal((rows, self.latent_dim), seed=self.seed_generator), n
         )
 
-    def judge_frozen(self, inputs: Any, *, training: bool) -> Any:
-        """Return the discriminator's logits, through which only the images get gradients."""
-        frozen = [ops.stop_gradient(v.value) for v in self.discriminator.trainable_variables]
-        state = [v.value for v in self.discriminator.non_trainable_variables]
-        logits, state = self.discriminator.stateless_call(frozen, state, inputs, training=training)
-        assign(self.discriminator.non_trainable_variables, state)  # the dropout seeds move on
-        return logits
-
-    def compute_loss(
-        self,
-        x: Any = None,
-        y: Any = None,
-        y_pred: Any = None,
-        sample_weight: Any = None,
-        training: bool = True,
-    ) -> Any:
-        """Return the sum of both losses, which the stock training step differentiates.
-
-        Args:
-            x: The real images.
-            y: Ignored; a labelled data set may be passed.
-            y_pred: What `call` returned.
-            sample_weight: Optional weight an image, shape `(n,)`.
-            training: Ignored.
-        """
-        d_loss = self.discriminator_loss(y_pred, sample_weight)
-        both = d_loss + self.generator_loss(y_pred, sample_weight)
-        return share_of_loss(both + weight_penalties(self))
+    def total_loss(self, terms: Logits, sample_weight: Any) -> Any:
+        """Return the sum of both losses."""
+        d_loss = self.discriminator_loss(terms, sample_weight)
+        both = d_loss + self.generator_loss(terms, sample_weight)
+        return share_of_loss(both + _weight_penalties(self))
 
     def discriminator_loss(self, logits: Logits, sample_weight: Any = None) -> Any:
         """Return the discriminator's loss of a batch, and add it to the metric."""
         losses = self.losses_from_logits({"generated": logits["fake"]} | logits)[0]
-        loss = _weighted_mean(losses, sample_weight)
-        self._d_loss_tracker.update_state(loss)
-        return loss
+        return _tracked_mean(self._d_loss_tracker, losses, sample_weight)
 
     def generator_loss(self, logits: Logits, sample_weight: Any = None) -> Any:
         """Return the generator's loss of a batch, and add it to the metric."""
         losses = self.losses_from_logits({"fake": logits["generated"]} | logits)[1]
-        loss = _weighted_mean(losses, sample_weight)
-        self._g_loss_tracker.update_state(loss)
-        return loss
+        return _tracked_mean(self._g_loss_tracker, losses, sample_weight)
 
     def half_loss(self, images: Any, half: Half, sample_weight: Any = None) -> Any:
         """Return the loss of one network, after a forward pass for it alone."""
         loss = self.discriminator_loss if half == "discriminator" else self.generator_loss
         own = loss(self(images, training=True, half=half), sample_weight)
-        return share_of_loss(own + weight_penalties(getattr(self, half)))
+        return share_of_loss(own + _weight_penalties(getattr(self, half)))
 
     def train_step(self, *args: Any) -> Any:
         """Take a step as Keras does on the backend in use, or one in two halves."""
@@ -224,117 +170,87 @@ class GAN(Sampler, OnePassModel):
             return super().train_step(*args)
         return _alternating.train_step(self, *args)
 
-    def fit(
-        self,
-        x: Any = None,
-        y: Any = None,
-        *,
-        batch_size: int | None = None,
-        epochs: int = 1,
-        shuffle: bool = True,
-        value_range: tuple[float, float] | None = None,
-        callbacks: Any = None,
-        validation_data: Any = None,
-        **kwargs: Any,
-    ) -> keras.callbacks.History:
-        """Train on images; the stock Keras `fit` underneath.
+    def count_loss(self, loss: Any, n: Any) -> None:
+        """Add the loss of a batch of so many images to the metric that `fit` shows."""
+        self._loss_tracker.update_state(loss * replica_count(), sample_weight=n)
 
-        Args:
-            x: An `ImageDataset`, an array `(n, h, w)` or `(n, h, w, c)`, or a `tf.data.Dataset` /
-                `PyDataset` / generator of batches of images or of `(images, labels)`. Labels are
-                ignored, save by a class-conditional model: the model learns all images it is given.
-            y: Labels of an array of images, for a class-conditional model: integers `(n,)`.
-            batch_size: Images a step, for arrays and `ImageDataset`; 32 by default. On several
-                devices, of all of them together.
-            epochs: Passes over the images.
-            shuffle: Draw a new order each epoch; not of streams such as `tf.data`, which have
-                their own. For arrays the order depends on the model's seed and on the steps done
-                so far, so that a resumed fit sees what it would have seen.
-            value_range: Range of float images. By default (0, 1), (-1, 1) or (0, 255), whichever
-                fits the array or the first batch; integers are always 0 to 255.
-            callbacks: Keras callbacks.
-            validation_data: Held-out images in the same forms, judged after each epoch.
-            **kwargs: As in `keras.Model.fit`.
-
-        Raises:
-            ValueError: If shapes or values do not fit the model; the message says how to convert.
-        """
-        if not self.compiled:
-            self.compile()
-        whole = not (kwargs.get("steps_per_epoch") or kwargs.get("validation_steps"))
-        lasting = whole and not divides_batches(self)
-        training = prepare_images(
-            x,
-            self.image_shape,
-            y=y,
-            num_classes=self.num_classes,
-            batch_size=batch_size,
-            shuffle=shuffle,
-            seed=self.seed,
-            value_range=value_range,
-            devices=devices_of(self),
-            lasting=lasting,
-        )
-        self._set_float_range(training)
-        if validation_data is not None:
-            pair = isinstance(validation_data, tuple) and len(validation_data) == 2
-            images, labels = validation_data if pair else (validation_data, None)
-            validation = prepare_images(
-                images,
-                self.image_shape,
-                y=labels,
-                num_classes=self.num_classes,
-                batch_size=batch_size,
-                value_range=training.value_range,
-                devices=devices_of(self),
-                lasting=lasting,
-            )
-            validation_data = validation.batches
-        shares: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
-        if training.own_order is not None:
-            shares = batches_in_shares()
-            callbacks = with_callback(callbacks, OrderByStep(training.own_order))
-            shuffle = False
-        elif not isinstance(x, keras.utils.PyDataset):
-            shuffle = False  # streams have their own order; Keras would warn that it ignores ours
-        self._fitting = True
-        try:
-            with shares:
-                return super().fit(
-                    training.batches,
-                    epochs=epochs,
-                    shuffle=shuffle,
-                    callbacks=callbacks,
-                    validation_data=validation_data,
-                    **kwargs,
-                )
-        finally:
-            self._fitting = False
-
-    def _generator_to_draw_with(self) -> keras.Model:
-        return self.generator
+    def prepare(self, x: Any, y: Any, **options: Any) -> TrainingImages:
+        """Return batches of images for `fit`, and remember their range."""
+        found = prepare_images(self, x, y, **options)
+        if found.value_range not in (None, self._float_range):
+            self._float_range = found.value_range
+            # Traced functions hold the old range as a constant.
+            self.train_function = self.test_function = None
+        return found
 
     def _to_output_range(self, images: Any) -> Any:
-        is_float = "float" in keras.backend.standardize_dtype(images.dtype)
-        low, high = self._float_range if is_float else (0.0, 255.0)
-        unit = (ops.cast(images, "float32") - low) / (high - low)
+        is_uint8 = keras.backend.standardize_dtype(images.dtype) == "uint8"
+        low, high = (0.0, 255.0) if is_uint8 else self._float_range
+        unit = ops.clip((ops.cast(images, "float32") - low) / (high - low), 0.0, 1.0)
         if len(unit.shape) == 3:
             unit = unit[..., None]
         out_low, out_high = self.OUTPUT_RANGE
         return unit * (out_high - out_low) + out_low
 
-    def count_loss(self, loss: Any, n: Any) -> None:
-        """Add the loss of a batch of so many images to the metric that `fit` shows."""
-        self._loss_tracker.update_state(loss * replica_count(), sample_weight=n)
 
-    def _set_float_range(self, training: TrainingImages) -> None:
-        if training.value_range != self._float_range:
-            self._float_range = training.value_range
-            # Traced functions hold the old range as a constant.
-            self.train_function = self.test_function = None
+def flat(logits: Any) -> Any:
+    """Return logits as float32 `(n,)`."""
+    return ops.cast(ops.reshape(logits, (-1,)), "float32")
 
 
-def _weighted_mean(losses: Any, weight: Any) -> Any:
-    if weight is not None:
-        losses = losses * ops.cast(ops.reshape(weight, (-1,)), "float32")
-    return ops.mean(losses)
+def _tracked_mean(tracker: keras.metrics.Mean, losses: Any, weight: Any) -> Any:
+    mean = ops.mean(losses if weight is None else losses * flat(weight))
+    tracker.update_state(mean)
+    return mean
+
+
+def _weight_penalties(network: keras.Layer) -> Any:
+    """Return what the layers of a network add to its loss for their weights.
+
+    Keras' own list of losses holds those of activities too, and on JAX some of them get lost.
+    """
+    found = [v.regularizer(v.value) for v in network.trainable_variables if v.regularizer]
+    return sum((ops.sum(ops.cast(each, "float32")) for each in found), 0.0)
+
+
+def _refuse_activity_penalties(network: keras.Layer) -> None:
+    """Raise a `ValueError` if a layer has one, within a wrapper or a block too."""
+    for layer in network._flatten_layers():
+        if getattr(layer, "activity_regularizer", None) is not None:
+            raise ValueError(
+                f"The layer {layer.name!r} has an activity_regularizer, which has no meaning here: "
+                "a step calls the networks several times. Leave it out; regularizers of weights "
+                "count."
+            )
+
+
+def finite_difference_penalty(
+    critic: Callable[[Any], Any],
+    images: Any,
+    logits: Any,
+    *,
+    sigma: float,
+    seed: keras.random.SeedGenerator,
+) -> Any:
+    """Squared norm of the gradient of a critic, by a finite difference along a random direction.
+
+    `(D(x + s e) - D(x))^2 / s^2` with `e` standard normal. Its expectation over `e` tends to
+    `|grad D(x)|^2` as `s` gets small, and equals it at any `s` if `D` is linear. On real images
+    this is R1, on fake ones R2 (Mescheder et al. 2018, arXiv 1801.04406; Huang et al. 2024, arXiv
+    2501.05441). Only first derivatives are taken, so it trains on every backend and through every
+    layer, at the price of one more forward pass.
+
+    Args:
+        critic: Maps images to logits `(n,)`, in float32: a difference of half-precision logits
+            would be mostly rounding.
+        images: Shape `(n, height, width, channels)`, float32.
+        logits: `critic(images)`.
+        sigma: `s`, in units of the pixels.
+        seed: Where the directions come from.
+
+    Returns:
+        One value an image, shape `(n,)`.
+    """
+    shape = ops.shape(images)
+    noise = rows_of_replica(lambda n: keras.random.normal((n, *shape[1:]), seed=seed), shape[0])
+    return ops.square((critic(images + sigma * noise) - logits) / sigma)

@@ -1,1 +1,0 @@
-"""What reports share: figures and their style, pictures and templates of pages."""

@@ -1,1 +1,0 @@
-"""Duplicates and leaks across splits."""

@@ -1,1 +1,0 @@
-"""Measures of drawn images: fidelity, variety, and what was copied."""

@@ -1,0 +1,1 @@
+"""Classic augmentation: small random changes that leave the diagnosis alone."""

@@ -1,0 +1,1 @@
+"""Keras callbacks that watch, guard and choose generators; they know no generator."""

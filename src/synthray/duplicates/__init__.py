@@ -1,0 +1,1 @@
+"""Images in, groups out: which images show the same radiograph."""
