@@ -1,0 +1,127 @@
+"""Benchmarks run, compare like with like, and the pages tell what they measured."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = ROOT / "benchmarks" / "results"
+KEYS = {"command", "seed", "commit", "versions", "machine", "values"}
+
+
+def script(name: str, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", f"benchmarks.{name}", *words]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def load(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(ROOT)
+    return importlib.import_module
+
+
+def test_tables_are_what_the_raw_results_give() -> None:
+    done = script("tables", "--check")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_table_can_be_filled(load: Any) -> None:
+    tables = load("benchmarks.tables.__main__")
+    page = "".join(f"<!-- results:{n} -->\nold\n<!-- /results:{n} -->\n" for n in tables.TABLES)
+    filled = tables.fill(page)
+    assert "old\n" not in filled
+    assert tables.fill(filled) == filled
+
+
+@pytest.mark.parametrize(
+    "page", ["<!-- results:other -->\n\n<!-- /results:other -->\n", "<!-- results:bone -->\n"]
+)
+def test_a_block_without_filler_or_end_is_an_error(load: Any, page: str) -> None:
+    with pytest.raises(SystemExit, match=r"filler|end"):
+        load("benchmarks.tables.__main__").fill(page)
+
+
+def test_raw_results_say_what_made_them_and_are_small() -> None:
+    files = [path for path in RESULTS.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 20e6  # 12 MB of them images
+    for path in files:
+        assert path.stat().st_size < 2e6, path.name
+        if path.suffix == ".json":
+            assert set(json.loads(path.read_text())) == KEYS, path.name
+        elif path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as arrays:
+                if path.parent.name == "generators":
+                    assert arrays["images"].dtype == np.uint8
+                else:
+                    assert arrays["scale"] >= 1000
+
+
+def test_the_runner_lists_rows_that_exist(load: Any) -> None:
+    done = script("run", "--list")
+    assert done.returncode == 0, done.stderr
+    rows = load("benchmarks.run").ROWS
+    assert [line.split()[0] for line in done.stdout.splitlines()] == list(rows)
+    for name, row in rows.items():
+        assert (ROOT / "benchmarks" / "rows" / f"{row.module or name}.py").is_file()
+
+
+def test_competitors_take_turns_and_ratios_are_taken_within_a_round(load: Any) -> None:
+    timing = load("benchmarks.rows.timing")
+    order: list[str] = []
+
+    def work(name: str) -> float:
+        order.append(name)
+        return float(len(order))
+
+    seconds = timing.take_turns({name: lambda name=name: work(name) for name in "abc"}, 3)
+    assert "".join(order) == "abccbaabc"
+    assert seconds == {"a": [1.0, 6.0, 7.0], "b": [2.0, 5.0, 8.0], "c": [3.0, 4.0, 9.0]}
+    ratios = timing.times_as_fast({"ours": [1.0, 2.0, 4.0], "peer": [3.0, 4.0, 4.0]})
+    assert ratios == {"peer": {"median": 2.0, "low": 1.0, "high": 3.0}}
+
+
+def test_scores_of_single_images_keep_three_digits(load: Any, tmp_path: Path) -> None:
+    records = load("benchmarks.records")
+    records.write_probabilities(tmp_path / "some.npz", [[0.12345, 1.0]], labels=np.arange(2))
+    with np.load(tmp_path / "some.npz") as arrays:
+        assert arrays["probabilities"].tolist() == [[123, 1000]]
+    assert records.rounded({"a": [0.123456789, 1]}) == {"a": [0.123457, 1]}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "row", ["dcgan_step", "comparison_fits", "features", "generators", "judge"]
+)
+def test_rows_run(row: str, tmp_path: Path) -> None:
+    done = script("run", "--quick", "--only", row, "--out", str(tmp_path))
+    assert done.returncode == 0, done.stdout + done.stderr
+    (path,) = tmp_path.rglob("*.json")  # beside it there may be images
+    record = json.loads(path.read_text())
+    assert set(record) == KEYS
+    assert record["seed"] == 0
+    for ratio in record["values"].get("ratios", {}).values():
+        assert 0 < ratio["low"] <= ratio["median"] <= ratio["high"]
+    if row == "dcgan_step":
+        assert max(record["values"]["agreement"]["largest_difference"].values()) < 1e-4
+
+
+@pytest.mark.slow
+def test_the_leak_of_the_official_split(shared_data: Path, tmp_path: Path) -> None:
+    words = ("--only", "leak", "--data", str(shared_data), "--out", str(tmp_path))
+    done = script("run", *words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found, known = (
+        json.loads((folder / "leak.json").read_text())["values"] for folder in (tmp_path, RESULTS)
+    )
+    assert {key: found[key] for key in found if key in known} == {
+        key: known[key] for key in known if key in found
+    }
+    assert found["unreadable_files"] == 18
