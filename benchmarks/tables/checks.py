@@ -1,0 +1,91 @@
+"""Duplicates, statistics, and what the suites tried."""
+
+from __future__ import annotations
+
+from benchmarks.tables.markdown import SETS, load, table
+
+# Duplicates and statistics.
+
+
+def duplicates() -> str:
+    """Copies that were planted, and what is known to be different."""
+    values = load("duplicates.json")["values"]
+    rows = [
+        [
+            ("one change" if found["changes"] == 1 else "two changes")
+            + f", {found['side']}x{found['side']} pixels",
+            f"{found['radiographs']} radiographs, 5 copies each",
+            f"{found['pair_precision']:.3f}",
+            f"{found['pair_recall']:.3f}",
+        ]
+        for found in values["planted"]
+    ]
+    kinds = values["planted"][0]["recall_by_kind"]
+    worst = min(kinds, key=kinds.__getitem__)
+    bone, largest = values["bone"], values["cost"][-1]
+    joined = "; ".join(
+        f"{SETS[name]}, {found['clusters_across_groups']} among {found['images']:,} images"
+        for name, found in values["different"].items()
+    )
+    return table(
+        ("planted copies", "images", "precision", "recall"),
+        rows,
+        "Precision and recall over all pairs of images of FracAtlas radiographs, one a group. The "
+        f"kind found least often is `{worst}` ({kinds[worst]:.1%}).",
+        f"The bone set: {bone['images']:,} images in {bone['clusters']} clusters, "
+        f"{len(bone['sizes_over_20'])} of them of more than 20 images "
+        f"({bone['images_in_clusters_over_20']:,} images in all). Clusters that join different "
+        f"patients or groups: {joined}.",
+        f"{largest['images']:,} images of the bone set took {largest['seconds']:.0f} s and "
+        f"{largest['megabytes'] / 1024:.1f} GiB on {largest['cpus']} CPU cores; sets without "
+        "copies take longer.",
+    )
+
+
+def error_rates() -> str:
+    """How often verdicts are wrong where the truth is known."""
+    values = load("error_rates.json")["values"]
+    found = [
+        (f"phantoms, {design}, `{arm}`", rates)
+        for design, arms in values["phantoms"].items()
+        for arm, rates in arms.items()
+    ]
+    found += [(f"random numbers, {design}", rates) for design, rates in values["numbers"].items()]
+    rows = [
+        [
+            name,
+            f"{rates['true_difference']:.3f}",
+            *(f"{rates[key]:.1%}" for key in ("better", "worse", "coverage")),
+        ]
+        for name, rates in found
+    ]
+    return table(
+        ("simulated studies", "true difference", "found better", "found worse", "in interval"),
+        rows,
+        f"{values['studies']} studies a row, verdicts at the level {values['level']:.0%}. `copy` "
+        "is the baseline under another name and with other seeds, `more` has a real effect. In "
+        "interval: how often the 95 % interval held the true difference.",
+    )
+
+
+# Faults.
+
+TRIED = {
+    "arrays": "arrays of any type, shape, order and range",
+    "labels": "labels of any kind",
+    "saves that came back equal": "saves that came back equal",
+    "damaged files": "damaged files that loaded equal or were refused",
+    "kills at random moments": "kills at random moments",
+    "full disks": "full disks",
+    "interrupts and terminations": "interrupts and terminations",
+    "contended workdirs": "work folders that two processes asked for",
+    "files tried for memory": "files within 1 GB and 30 s, or refused",
+}  # what the suites count, and how the page says it
+
+
+def promises() -> str:
+    """How many inputs the suites tried, and how many faults were survived."""
+    counts = load("promises.json")["values"]["counts"]
+    rows = [[text, f"{counts[name]:,}"] for name, text in TRIED.items() if name in counts]
+    rows += [[name, f"{number:,}"] for name, number in counts.items() if name not in TRIED]
+    return table(("tried", "number"), rows)

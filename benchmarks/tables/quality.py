@@ -1,0 +1,230 @@
+"""Pretrained features, the judge and the generators."""
+
+from __future__ import annotations
+
+from benchmarks.tables.markdown import RESULTS, SETS, Values, interval, load, table
+from benchmarks.tables.study import BASELINE, PRIMARY
+
+# Pretrained features.
+
+
+def transfer() -> str:
+    """`TransferClassifier` beside `FractureClassifier`, and what its comparisons cost."""
+    raw = load("transfer.json")
+    values = raw["values"]
+    rows = []
+    for name, found in values["sets"].items():
+        for size, auc in found["auc"].items():
+            frozen = auc["TransferClassifier"]
+            rows.append(
+                [
+                    SETS[name],
+                    f"{found.get('seeds', 3)}",
+                    f"{found['groups']:,} (all)" if size == "all" else size,
+                    interval(auc["FractureClassifier"]["original"]),
+                    interval(frozen["original"]),
+                    interval(frozen["augmented"]) if "augmented" in frozen else "-",
+                ]
+            )
+    notes = [
+        "20 epochs, classes weighted equally, 5 folds; in brackets the 95 % interval. Of "
+        "fewer groups, each fold trains on as many of its training side and is judged by all of "
+        "the other."
+    ]
+    if "copies" in values:
+        copies = ", ".join(f"{n} {interval(each, '+')}" for n, each in values["copies"].items())
+        notes.append(
+            "Augmented copies of each image of 100 groups, and the difference of AUC from none: "
+            f"{copies}."
+        )
+    if "seconds" in values:
+        cases = "; ".join(f"{name} {n / 60:.1f}" for name, n in values["seconds"].items())
+        notes.append(
+            "Minutes of a comparison of 5 folds x 3 seeds x 4 arms on FracAtlas, with synthetic "
+            f"images: {cases} (2 cores of {raw['machine']['processor']})."
+        )
+    heads = (
+        *("images", "seeds", "groups", "`FractureClassifier`"),
+        *("`TransferClassifier`", "the same, classic augmentation"),
+    )
+    return table(heads, rows, *notes)
+
+
+def weak_baselines() -> str:
+    """The study's best results beside a linear probe."""
+    parts = load("study/analysis.json")["values"]["parts"]
+    residual = parts["residual/fracatlas_all"]["statistics"]["auc"]["intervals"][BASELINE]["value"]
+    rows = []
+    for size, found in load("transfer.json")["values"]["probe"].items():
+        shared = "_all" if size == "all" else f"-shared_{size}"
+        auc = parts[f"deck/fracatlas{shared}"]["statistics"]["auc"]
+        alone = auc["intervals"][BASELINE]["value"]
+        rows.append(
+            [
+                size,
+                f"{alone:.3f}" + f" (residual network {residual:.3f})" * (size == "all"),
+                f"{alone + auc['differences'][PRIMARY]['difference']:.3f}",
+                f"**{found['value']:.3f} ± {found['plus_minus']:.3f}**",
+            ]
+        )
+    heads = (
+        *("training groups", "best arm without synthetic images"),
+        "with images of a generator that saw all patients",
+        "linear probe on pretrained features",
+    )
+    return table(heads, rows)
+
+
+# Generators.
+
+
+ORDER = ("DCGAN", "R3GAN", "ProjectedGAN", "CycleGAN")
+
+
+def generators() -> str:
+    """Generators at equal cost, one class of a set at a time."""
+    found: dict[str, list[Values]] = {}
+    for path in sorted((RESULTS / "generators").glob("*.json")):
+        raw = load(f"generators/{path.name}")
+        values = raw["values"] | raw["machine"]
+        found.setdefault(f"{SETS[values['set']]}, {values['class'].lower()}", []).append(values)
+    if not found:
+        return "*No generator has been scored by this judge yet.*"
+    heads = (
+        "images",
+        "generator",
+        "minutes",
+        "images seen",
+        *SCORES,
+        "by random features",
+        "verdict",
+    )
+    rows = []
+    for title, runs in found.items():
+        runs.sort(key=lambda run: ORDER.index(run["generator"]))
+        for run in runs:
+            minutes, seen = f"{run['minutes']:.0f}", f"{run['images_seen']:,}"
+            cells = [*scored(run["report"]["scores"]["synthetic"]), before(run, "synthetic")]
+            name, verdict = f"`{run['generator']}`", run["report"]["verdict"]
+            rows.append([title, name, minutes, seen, *cells, verdict])
+        for which, name in (("blurred", "real, blurred"), ("real", "real")):
+            cells = [*scored(runs[-1]["report"]["scores"][which]), before(runs[-1], which)]
+            rows.append([title, f"*{name}*", "", "", *cells, ""])
+    runs = [run for each in found.values() for run in each]
+    return table(
+        heads,
+        rows,
+        f"Minutes of one core ({', '.join(sorted({run['processor'] for run in runs}))}). "
+        f"{min(run['report']['n_judged'] for run in runs)} images and more, synthetic and held "
+        f"out, are compared by {runs[0]['report']['judge']}; KID has its 95 % interval. Real "
+        "images are those that the generators learnt from. By random features: precision and "
+        "coverage by the judge before this one.",
+    )
+
+
+def before(run: Values, which: str) -> str:
+    """Return precision and coverage by the judge before this one."""
+    return "{precision:.2f}, {coverage:.2f}".format(**run["random_features"][which])
+
+
+SCORES = ("KID", "Fréchet", "precision", "coverage")
+
+
+def scored(scores: Values) -> list[str]:
+    shares = (f"{scores[name]:.2f}" for name in ("precision", "coverage"))
+    return [interval(scores), f"{scores['frechet']:.2f}", *shares]
+
+
+# The judge.
+
+DAMAGE = {
+    "blur": ("Gaussian blur", "sigma {:g} pixels"),
+    "noise": ("noise", "{:g} gray levels"),
+    "checkerboard": ("checkerboard", "{:g} gray levels"),
+    "swirl": ("swirl", "{:g} radians"),
+    "low-pass": ("made smaller and enlarged", "{:g} times"),
+    "blend": ("blend with another image", "{:.0%}"),
+    "dropped": ("few images, repeated", "{:.0%} of them"),
+}  # its name, and its amount
+
+
+def judge() -> str:
+    """Which checks the judge fails, and which the one before it failed."""
+    judges = load("judge.json")["values"]["judges"]
+    new, old = judges.values()
+    rows = [
+        [SETS[name], f"{found['images']:,}", failed(found), failed(old[name])]
+        for name, found in new.items()
+    ]
+    count = sum(len(each) for each in next(iter(new.values()))["checks"].values())
+    return table(
+        ("set", "images", "this judge fails", "random features, the judge before, fail"),
+        rows,
+        f"{count} checks a set: of each of {len(DAMAGE)} kinds of damage in three amounts, whether "
+        "KID grows with every amount, whether the Fréchet distance does, and whether a share "
+        "falls: precision or density, or recall or coverage where images are few and repeated.",
+    )
+
+
+def failed(found: Values) -> str:
+    """Return the checks that failed."""
+    names = {"kid": "KID", "frechet": "Fréchet", "shares": "shares"}
+    kinds = {
+        kind: [names[check] for check, passed in checks.items() if not passed]
+        for kind, checks in found["checks"].items()
+    }
+    count = sum(map(len, kinds.values()))
+    told = "; ".join(
+        f"{DAMAGE[kind][0]} ({', '.join(each)})" for kind, each in kinds.items() if each
+    )
+    return f"{count}: {told}" if told else "nothing"
+
+
+def judge_of_damage() -> str:
+    """What the judge says of each kind of damage in its weakest and strongest amount."""
+    values = load("judge.json")["values"]["judges"]
+    found = next(iter(values.values()))["fracatlas"]
+    rows = [["*real images*", "", *scored(found["real"])]]
+    for kind, (name, amount) in DAMAGE.items():
+        for place, each in enumerate(found["damaged"][kind]):
+            told = amount.format(found["amounts"][kind][place])
+            told = "one image" if kind == "dropped" and not found["amounts"][kind][place] else told
+            rows.append([name, told, *scored(each)])
+    return table(("damage", "amount", *SCORES), rows)
+
+
+def judge_of_real_images() -> str:
+    """Real images compared with real ones, in sets of several sizes."""
+    values = load("judge.json")["values"]
+    found = next(iter(values["judges"].values()))
+    rows = [
+        [
+            SETS[name],
+            f"{int(n):,}",
+            f"{each['kid']:.3f}",
+            f"{each['holds_0']:.0%}",
+            f"{each['frechet']:.2f}",
+            f"{each['of_reference']:.2f}",
+        ]
+        for name, by_set in found.items()
+        for n, each in by_set["real_against_real"].items()
+    ]
+    heads = ("KID", "its interval holds 0", "Fréchet", "coverage, of that of the reference")
+    return table(
+        ("set", "images a side", *heads), rows, f"Means of {values['divisions']} divisions."
+    )
+
+
+def judge_of_swirls() -> str:
+    """What both judges say of images that anybody calls bad."""
+    values = load("generators/tissue_tissue_r3gan.json")["values"]
+    judges = {
+        "this judge": values["report"]["scores"],
+        "random features": values["random_features"],
+    }
+    rows = [
+        [name, images, *scored(found[which])]
+        for name, found in judges.items()
+        for which, images in (("synthetic", "`R3GAN`"), ("real", "*real*"))
+    ]
+    return table(("judge", "images", *SCORES), rows)
