@@ -1,4 +1,4 @@
-"""Experiment 4, a warm start on synthetic images, then the original ones.
+"""Experiment 4: a warm start on synthetic images, then the original ones.
 
 Run it with `python examples/experiment_4_warm_start.py`.
 """
@@ -21,12 +21,16 @@ def main(arguments: list[str] | None = None) -> sr.ComparisonResult:
 
     data = sr.make_phantoms(args.images, image_shape=(args.size, args.size, 1), seed=0)
     train, test = data.split(test_size=1 / 3, seed=0)
-    augmenter = sr.SyntheticAugmenter(
-        functools.partial(sr.DCGAN, width=0.25), epochs=args.gan_epochs, random_state=0
-    ).fit(train)
+    small = functools.partial(sr.DCGAN, width=0.25)
+    augmenter = sr.SyntheticAugmenter(small, epochs=args.gan_epochs, random_state=0)
     result = sr.run_comparison(
-        train, test, augmenter=augmenter, arms=["warm_start"], epochs=args.epochs, audit="off"
-    )  # simulated patients are all different people
+        train,
+        test,
+        augmenter=augmenter.fit(train),
+        arms=["warm_start"],
+        training=sr.Training(epochs=args.epochs),
+        leakage="off",  # simulated patients all differ
+    )
     print(result)
     return result
 

@@ -1,7 +1,7 @@
-"""Three ordinary Keras scripts, each with one line changed: `python examples/plug_into_keras.py`.
+"""Three ordinary Keras scripts, each with one new line: `python examples/plug_into_keras.py`.
 
-The changed line is marked. It works the same with arrays, with `image_dataset_from_directory` and
-preprocessing layers, and with a `PyDataset`.
+The new line is marked. It is the same for arrays, for `image_dataset_from_directory` with
+preprocessing layers, and for a `PyDataset`.
 """
 
 from __future__ import annotations
@@ -19,8 +19,6 @@ from PIL import Image
 
 import synthray as sr
 
-AUGMENTER_SETTINGS: dict[str, Any] = {"epochs": 5, "random_state": 0}
-
 
 def small_model(size: int, *preprocessing: keras.Layer, outputs: int = 1) -> keras.Model:
     return keras.Sequential(
@@ -36,11 +34,11 @@ def small_model(size: int, *preprocessing: keras.Layer, outputs: int = 1) -> ker
 
 
 def with_arrays(data: sr.ImageDataset, augmenter: sr.SyntheticAugmenter, epochs: int) -> Any:
-    """Float arrays scaled to 0 ... 1 and one-hot labels, as in the MNIST convnet guide."""
+    """Float arrays from 0 to 1 and one-hot labels, as in Keras' MNIST guide."""
     x_train = data.images.astype("float32") / 255
     y_train = keras.utils.to_categorical(data.labels, 2)
 
-    x_train, y_train = augmenter.augment((x_train, y_train))  # <- the changed line
+    x_train, y_train = augmenter.augment((x_train, y_train))  # <- the new line
 
     model = small_model(x_train.shape[1], outputs=2)
     model.compile(loss="categorical_crossentropy", optimizer="adam", metrics=["accuracy"])
@@ -48,13 +46,13 @@ def with_arrays(data: sr.ImageDataset, augmenter: sr.SyntheticAugmenter, epochs:
 
 
 def with_image_folder(folder: Path, augmenter: sr.SyntheticAugmenter, epochs: int) -> Any:
-    """`image_dataset_from_directory` with preprocessing layers, as in the image guides."""
+    """`image_dataset_from_directory` with preprocessing layers, as in Keras' image guides."""
     size = augmenter.image_shape_[0]
     train_ds = keras.utils.image_dataset_from_directory(
         folder, image_size=(size, size), color_mode="grayscale", batch_size=32, verbose=False
     )
 
-    train_ds = augmenter.augment(train_ds)  # <- the changed line
+    train_ds = augmenter.augment(train_ds)  # <- the new line
 
     model = small_model(size, layers.Rescaling(1 / 255), layers.RandomRotation(0.02))
     model.compile(loss="binary_crossentropy", optimizer="adam", metrics=["accuracy"])
@@ -62,7 +60,7 @@ def with_image_folder(folder: Path, augmenter: sr.SyntheticAugmenter, epochs: in
 
 
 class Batches(keras.utils.PyDataset):
-    """A user's own generator of batches, scaled to -1 ... 1."""
+    """A user's own batches, scaled to -1 to 1."""
 
     def __init__(self, data: sr.ImageDataset) -> None:
         super().__init__()
@@ -77,10 +75,10 @@ class Batches(keras.utils.PyDataset):
 
 
 def with_py_dataset(data: sr.ImageDataset, augmenter: sr.SyntheticAugmenter, epochs: int) -> Any:
-    """A `PyDataset`, as users write for data that does not fit in memory."""
+    """A `PyDataset`, for data that do not fit in memory."""
     batches: keras.utils.PyDataset = Batches(data)
 
-    batches = augmenter.augment(batches)  # <- the changed line
+    batches = augmenter.augment(batches)  # <- the new line
 
     model = small_model(data.image_shape[0])
     model.compile(loss="binary_crossentropy", optimizer="adam", metrics=["accuracy"])
@@ -103,13 +101,11 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
 
     data = sr.make_phantoms(args.images, image_shape=(args.size, args.size, 1), seed=0)
     with tempfile.TemporaryDirectory() as folder:
-        # Keras reads class folders in alphabetical order; so does load_image_folder.
+        # Keras sorts class folders by name; so does load_image_folder.
         write_folder(data, Path(folder))
         data = sr.load_image_folder(folder, image_shape=data.image_shape, progress=False)
-        augmenter = sr.SyntheticAugmenter(
-            functools.partial(sr.DCGAN, width=0.25), **AUGMENTER_SETTINGS
-        )
-        augmenter.fit(data, verbose=0)
+        small = functools.partial(sr.DCGAN, width=0.25)
+        augmenter = sr.SyntheticAugmenter(small, epochs=5, random_state=0).fit(data, verbose=0)
         histories = {
             "arrays": with_arrays(data, augmenter, args.epochs),
             "image folder": with_image_folder(Path(folder), augmenter, args.epochs),

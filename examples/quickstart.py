@@ -1,6 +1,7 @@
 """The whole experiment on simulated radiographs: `python examples/quickstart.py`.
 
-Trains one small DCGAN a class and the classifier four ways, prints the table and writes pictures.
+Trains one small DCGAN per class and the classifier in four ways, prints the table and writes
+pictures and a report.
 """
 
 from __future__ import annotations
@@ -25,26 +26,24 @@ def main(arguments: list[str] | None = None) -> sr.ComparisonResult:
     data = sr.make_phantoms(args.images, image_shape=(args.size, args.size, 1), seed=0)
     train, test = data.split(test_size=1 / 3, seed=0)
 
-    augmenter = sr.SyntheticAugmenter(
-        functools.partial(sr.DCGAN, width=0.25), epochs=args.gan_epochs, random_state=0
-    )
+    small = functools.partial(sr.DCGAN, width=0.25)
+    augmenter = sr.SyntheticAugmenter(small, epochs=args.gan_epochs, random_state=0)
     augmenter.fit(train)
 
     result = sr.run_comparison(
         train,
         test,
         augmenter=augmenter,
-        epochs=args.epochs,
+        training=sr.Training(epochs=args.epochs),
         seeds=range(args.seeds),
-        audit="off",  # simulated patients are all different people; with your images leave it on
+        leakage="off",  # simulated patients all differ; with your own images, leave it on
     )
     print(result)
 
     args.out.mkdir(parents=True, exist_ok=True)
+    synthetic = augmenter.sample(16, seed=0)
     train.plot_samples().savefig(args.out / "real.png")
-    augmenter.sample({name: 8 for name in train.class_names}, seed=0).plot_samples().savefig(
-        args.out / "synthetic.png"
-    )
+    synthetic.plot_samples().savefig(args.out / "synthetic.png")
     result.plot_accuracy().savefig(args.out / "accuracy.png")
     result.plot_histories().savefig(args.out / "histories.png")
     result.save(args.out / "result.json")
