@@ -14,6 +14,9 @@ import synthray as sr
 from helpers.comparisons import TenLines
 from helpers.toys import bars
 from helpers.transfer import count_passed, edges
+from synthray.classifiers.feature_cache import remember
+from synthray.comparison import runner
+from synthray.comparison.shared_features import share_features
 
 ARMS = ("original", "augmented", "mixed", "warm_start")
 
@@ -81,10 +84,26 @@ def test_a_backbone_that_is_trained_sees_images(data: sr.ImageDataset) -> None:
 
 
 @pytest.mark.slow
-def test_workers_compute_the_same(data: sr.ImageDataset) -> None:
+def test_workers_compute_the_same_and_share_features(
+    data: sr.ImageDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
     options: dict[str, Any] = {"arms": ARMS, "augmenter": TenLines(), "seeds": (0,)}
-    one, two = compare(data, **options), compare(data, n_jobs=2, **options)
+    one = compare(data, **options)
+    passed, shared = count_passed(monkeypatch), {}
+
+    def share(*arguments: Any) -> Any:
+        shared.update(share_features(*arguments))
+        return shared
+
+    monkeypatch.setattr(runner, "share_features", share)
+    two = compare(data, n_jobs=2, **options)
     np.testing.assert_allclose(probabilities(one), probabilities(two), atol=1e-4)
+    assert shared.keys() == {(0, 0), (1, 0)}
+    # With what a place gets, nothing is left to compute for it.
+    for known in shared.values():
+        remember(known)
+    compare(data, **options)
+    assert not passed
 
 
 def test_an_ensemble_that_filters(data: sr.ImageDataset) -> None:

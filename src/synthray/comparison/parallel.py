@@ -10,7 +10,7 @@ from pickle import PicklingError
 from typing import Any, TypeVar
 
 import joblib
-from joblib.externals.loky import get_reusable_executor
+from joblib.externals.loky import get_reusable_executor, process_executor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from joblib.parallel import LokyBackend, get_active_backend
 
@@ -29,7 +29,7 @@ def processes(n_jobs: int | None) -> Iterator[None]:
         return
     _shut_down()  # workers of others may have been started with other variables
     try:
-        watched = {"initializer": workers.end_with, "initargs": (os.getpid(),)}
+        watched = {"initializer": _begin, "initargs": (os.getpid(),)}
         with workers.environment(), joblib.parallel_config("loky", **watched):
             yield
     finally:
@@ -69,6 +69,14 @@ def run_jobs(
         found.close()
 
 
+def _begin(parent: int) -> None:
+    """Set up a worker as it starts."""
+    # Its memory grows by what TensorFlow loads at the first fit. Loky would take that for a leak
+    # and start it anew, which costs seconds and all features that it remembers.
+    process_executor._MAX_MEMORY_LEAK_SIZE = float("inf")
+    workers.end_with(parent)
+
+
 def _call(
     given: dict[str, Any], place: int, function: Callable[..., Result], job: tuple[Any, ...]
 ) -> tuple[int, Result]:
@@ -89,12 +97,21 @@ class Watch:
         what: What a job is, in the plural.
         n_jobs: As in `run_comparison`.
         verbose: 0 for silence.
+        unit: Name of a step.
     """
 
-    def __init__(self, jobs: int, steps: int, what: str, n_jobs: int | None, verbose: Any) -> None:
+    def __init__(
+        self,
+        jobs: int,
+        steps: int,
+        what: str,
+        n_jobs: int | None,
+        verbose: Any,
+        unit: str = "steps",
+    ) -> None:
         self._jobs, self._steps, self._what, self._verbose = jobs, steps, what, verbose
         self.processes = max(1, min(joblib.effective_n_jobs(n_jobs), jobs))
-        self._bar = progress_bar(steps, f"{what}", unit="steps", verbose=verbose)
+        self._bar = progress_bar(steps, what, unit=unit, verbose=verbose)
         self._done = 0
         self._began = time.perf_counter()
 

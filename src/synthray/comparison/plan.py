@@ -13,6 +13,7 @@ import numpy as np
 
 from synthray._digest import augmentation_digest, digest, model_digest
 from synthray._keras.backend import versions
+from synthray.classifiers.feature_cache import Packed, remember
 from synthray.comparison import fit
 from synthray.comparison import synthetic as synthetic_images
 from synthray.comparison.arms import Arm, Phase, check_count
@@ -170,10 +171,12 @@ def run_fits(
     seed: int,
     arms: list[Arm],
     made: ImageDataset | None,
+    known: Packed = (),
     progress: Sequence[Any] = (),
     verbose: Any = 0,
 ) -> list[ArmRun]:
-    """Train and judge a classifier by each of these arms."""
+    """Train and judge a classifier by each of these arms, where some features are known."""
+    remember(known)
     fold = plan.fold(number)
     labelled: dict[tuple[Phase, int], ImageDataset] = {}
     found = []

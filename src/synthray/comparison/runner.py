@@ -24,12 +24,12 @@ from synthray.comparison.folds import Judging, Leakage
 from synthray.comparison.parallel import Watch, processes, run_jobs
 from synthray.comparison.plan import Plan, check_data, checked_seeds
 from synthray.comparison.result import ArmRun, ComparisonResult, Pictures
+from synthray.comparison.shared_features import Place, share_features
 from synthray.comparison.synthetic import check_augmenter
 from synthray.comparison.training import Training
 from synthray.datasets.image_dataset import ImageDataset
 from synthray.exceptions import DivergenceWarning, FileFormatError, SynthrayWarning
 
-_Place = tuple[int, int]  # fold and seed
 _A_CLASS = 8  # images that are shown
 
 
@@ -256,11 +256,11 @@ def _run(
 ) -> tuple[tuple[ArmRun, ...], ImageDataset | None]:
     """Return all fits, computed now or kept from before, and the synthetic images of the first."""
     # Seed by seed: a run that is stopped has whole seeds first.
-    places: list[_Place] = [
+    places: list[Place] = [
         (fold, seed) for seed in seeds for fold in range(len(plan.judging.splits))
     ]
     found: dict[tuple[int, int, str], ArmRun] = {}
-    keys: dict[_Place, dict[str, str]] = {}
+    keys: dict[Place, dict[str, str]] = {}
     if plan.cache is not None:
         for fold, seed in places:
             images = plan.fold(fold)
@@ -282,10 +282,14 @@ def _run(
         for fold, seed in places
     }
     made = _generate(plan, missing, places[0], n_jobs, verbose)
+    lacking = {place: arms for place, arms in missing.items() if arms}
+    to_come = [arm for arm in plan.arms if any(arm in arms for arms in lacking.values())]
+    given = {place: made.get(place) for place in lacking}
+    known = share_features(plan, to_come, given, n_jobs, verbose)
     jobs = [
-        (plan, fold, seed, arms, made.get((fold, seed)) if _uses(plan, arms) else None)
-        for (fold, seed), lacking in missing.items()
-        for arms in _split(lacking)
+        (plan, *place, arms, given[place] if _uses(plan, arms) else None, known.get(place, ()))
+        for place, own in lacking.items()
+        for arms in _split(own)
     ]
     for run in _fit(plan, jobs, n_jobs, verbose):
         found[run.fold, run.seed, run.arm] = run
@@ -298,18 +302,18 @@ def _run(
 
 def _generate(
     plan: Plan,
-    missing: Mapping[_Place, list[Arm]],
-    first: _Place,
+    missing: Mapping[Place, list[Arm]],
+    first: Place,
     n_jobs: int | None,
     verbose: Any,
-) -> dict[_Place, ImageDataset]:
+) -> dict[Place, ImageDataset]:
     """Return the synthetic images of each fold and seed that needs some."""
     if not _uses(plan, plan.arms):
         return {}
     if isinstance(plan.augmenter, ImageDataset):
         return dict.fromkeys(missing, plan.augmenter)
     needing = [place for place, arms in missing.items() if _uses(plan, arms)]
-    made: dict[_Place, ImageDataset] = {}
+    made: dict[Place, ImageDataset] = {}
     if not needing:  # all fits are there: those of the first fold are shown
         shown = None
         try:
@@ -333,7 +337,7 @@ def _fit(plan: Plan, jobs: list[Any], n_jobs: int | None, verbose: Any) -> Itera
     if not jobs:
         return
     trains = {fold: plan.fold(fold).train for fold in {job[1] for job in jobs}}
-    steps = [sum(plan.steps(arm, trains[fold]) for arm in arms) for _, fold, _, arms, _ in jobs]
+    steps = [sum(plan.steps(arm, trains[fold]) for arm in arms) for _, fold, _, arms, *_ in jobs]
     fits = sum(len(job[3]) for job in jobs)
     with Watch(fits, sum(steps), "fits", n_jobs, verbose) as watch:
         alone = watch.processes == 1
