@@ -43,6 +43,23 @@ def test_arrays_keep_scale_type_and_channels(fitted: sr.SyntheticAugmenter, scal
     np.testing.assert_array_equal(labels[20:], synthetic.labels)
 
 
+def test_images_of_another_size_are_resized(
+    fitted: sr.SyntheticAugmenter, capsys: pytest.CaptureFixture[str]
+) -> None:
+    synthetic = fitted.sample(20, seed=1)
+    small, _ = fitted.augment((DATA.images[:, ::2, ::2], DATA.labels), seed=1)
+    assert "reduced from 16x16 to 8x8" in capsys.readouterr().out
+    # Halved with antialiasing: near the mean of four pixels, in colour too.
+    means = synthetic.images.reshape(20, 8, 2, 8, 2, 1).mean(axis=(2, 4))
+    assert np.abs(small[20:] - means).mean() < 0.3 * np.abs(small[20:] - small[20:].mean()).mean()
+    large = np.repeat(DATA.images.repeat(3, 1).repeat(3, 2) / np.float32(255), 3, -1)
+    with pytest.warns(SynthrayWarning, match=r"enlarged from 16x16 to 48x48.* softer"):
+        both, _ = fitted.augment((large, DATA.labels), seed=1)
+    assert (both.shape, both.dtype) == ((40, 48, 48, 3), np.float32)
+    centres = both[20:, 1::3, 1::3, :1] * 255
+    np.testing.assert_allclose(centres, synthetic.images, atol=1)
+
+
 @pytest.mark.parametrize(
     "labels",
     [
@@ -291,8 +308,8 @@ def test_a_data_loader_stays_one(fitted: sr.SyntheticAugmenter, channels_first: 
 
 def test_mistakes_are_explained(fitted: sr.SyntheticAugmenter) -> None:
     x, y = DATA.images, DATA.labels
-    with pytest.raises(ValueError, match=r"images of 16x16.* has 8x8"):
-        fitted.augment((x[:, ::2, ::2], y))
+    with pytest.raises(ValueError, match=r"16x16.*16x8.*proportions"):
+        fitted.augment((DATA.images[:, :, :8], DATA.labels))
     with pytest.raises(ValueError, match="one-hot rows of 3"):
         fitted.augment((x, np.eye(3)[y]))
     with pytest.raises(ValueError, match="fitted with labels"):

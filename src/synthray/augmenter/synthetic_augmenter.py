@@ -292,8 +292,9 @@ class SyntheticAugmenter(BaseEstimator):
         """Mix synthetic images into a training set and return the same kind of thing.
 
         The images are generated once, in the shares that the classes had in training, and held as
-        they are handed out. They take the user's scale, type, channels and label encoding. Batches
-        keep their size, so an epoch has `1 + ratio` times as many.
+        they are handed out. They take the user's size, scale, type, channels and label encoding.
+        Batches keep their size, so an epoch has `1 + ratio` times as many. Images that are resized
+        are so with antialiasing, and with a message; enlarged ones, with a `SynthrayWarning`.
 
         Args:
             dataset: `(x, y)` arrays or tensors, an `ImageDataset`, a `tf.data.Dataset` (batched or
