@@ -14,6 +14,7 @@ import synthray as sr
 from helpers.generators import tiny_backbone, tiny_projected
 from helpers.tiny import TinyGAN, tiny_augmenter
 from helpers.toys import bars, kid, looks
+from synthray.generators.averaged_gan import diversity
 from synthray.generators.projected_features import ProjectedFeatures
 from synthray.generators.projected_gan_networks import (
     NoiseInjection,
@@ -38,6 +39,27 @@ def features(backbone: Any = None, *, size: int = 32, seed: int = 0) -> Projecte
     network = tiny_backbone() if backbone is None else backbone
     options: dict[str, Any] = {"size": size, "width": 0.25, "dtype": "float32", "seed": seed}
     return ProjectedFeatures(network, (28, 28, 1), **options)
+
+
+@pytest.mark.backend
+def test_images_vary_within_their_class() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.arange(12) % 2
+    real, fake = rng.normal(size=(2, 12, 5, 5, 1)).astype(np.float32)
+    alike = np.where(labels == 1, 1.0, -1.0).astype(np.float32)[:, None, None, None] + 0 * real
+    weights = 0.3 * np.eye(3, dtype=np.float32)[labels]  # one of three classes has no image
+    assert array(diversity(alike, real)) > 0.5
+    assert array(diversity(alike, real, weights)) < 0.01
+    # At first the classes have no weight, and all images are of one kind.
+    np.testing.assert_allclose(
+        array(diversity(fake, real, 0 * weights)), array(diversity(fake, real)), rtol=1e-5
+    )
+    spreads = []
+    for images in (fake, real):
+        parts = [images[labels == kind] - images[labels == kind].mean(axis=0) for kind in (0, 1)]
+        spreads.append(1e-3 + np.sqrt(np.mean(np.concatenate(parts) ** 2, axis=0)).mean())
+    expected = spreads[0] / spreads[1]
+    np.testing.assert_allclose(array(diversity(fake, real, weights)), expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -119,10 +119,18 @@ def with_condition(x: Any, condition: Any) -> Any:
     return x if condition is None else [x, condition]
 
 
-def diversity(fake: Any, real: Any) -> Any:
-    """Return how much generated images vary, as a share of how much real ones do."""
-    return (_spread(fake) + 1e-3) / (_spread(real) + 1e-3)
+def diversity(fake: Any, real: Any, condition: Any = None) -> Any:
+    """Return how much generated images vary, as a share of how much real ones do.
+
+    With a condition, of the same images, only within classes: one image a class is a collapse.
+    """
+    return (_spread(fake, condition) + 1e-3) / (_spread(real, condition) + 1e-3)
 
 
-def _spread(images: Any) -> Any:
-    return ops.stop_gradient(ops.mean(ops.std(images, axis=0)))
+def _spread(images: Any, condition: Any) -> Any:
+    x = ops.cast(ops.reshape(images, (ops.shape(images)[0], -1)), "float32")
+    if condition is not None:
+        kinds = ops.one_hot(ops.argmax(condition, axis=1), condition.shape[1])
+        counts = ops.maximum(ops.sum(kinds, axis=0), 1.0)[:, None]
+        x = x - ops.matmul(kinds, ops.matmul(ops.transpose(kinds), x) / counts)
+    return ops.stop_gradient(ops.mean(ops.std(x, axis=0)))

@@ -200,7 +200,7 @@ class ProjectedGAN(AveragedGAN):
         fake = self.generator(latents, training=training)
         logits: Logits = {}
         if half != "generator":
-            logits["diversity"] = diversity(fake, real)
+            logits["diversity"] = diversity(fake, real, condition)
         real, fake = self.augmented([real, fake], n, 1.0)
         if half == "discriminator":
             both = self._features.without_gradients(ops.concatenate([real, fake]))

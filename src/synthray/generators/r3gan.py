@@ -204,7 +204,7 @@ class R3GAN(AveragedGAN):
         condition, real = self.condition_and_images(images)
         n = ops.shape(real)[0]
         fake = self.generator(with_condition(self.sample_latents(n), condition), training=training)
-        varied = diversity(fake, real)
+        varied = diversity(fake, real, condition)
         real, fake = self._augmented(real, fake, n)
         detached = ops.stop_gradient(fake)
 
