@@ -28,7 +28,8 @@ def test_a_save_over_a_save_is_the_old_or_the_new(name: str, kills: int, tmp_pat
     new.save(path)
     old.save(path)
     took = time.monotonic() - start
-    rng, found, cut, tries = random.Random(name), set(), 0, 0
+    rng, cut, tries = random.Random(name), 0, 0
+    found: set[int] = set()
     # Later and later, for a child that is slower: until both states and a cut file were seen.
     while tries < kills or (tries < 10 * kills and (len(found) < 2 or not cut)):
         before = set(path.parent.rglob("*"))
