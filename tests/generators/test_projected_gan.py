@@ -16,12 +16,12 @@ from helpers.tiny import TinyGAN, tiny_augmenter
 from helpers.toys import bars, kid, looks
 from synthray.generators.averaged_gan import diversity
 from synthray.generators.projected_features import ProjectedFeatures
-from synthray.generators.projected_gan_networks import (
+from synthray.generators.projected_gan_layers import (
+    DoublingConv2D,
     NoiseInjection,
     SpectralConv2D,
-    projected_generator,
-    projected_heads,
 )
+from synthray.generators.projected_gan_networks import projected_generator, projected_heads
 
 NOBODY: Any = None  # the losses ask nothing of their model
 
@@ -39,6 +39,20 @@ def features(backbone: Any = None, *, size: int = 32, seed: int = 0) -> Projecte
     network = tiny_backbone() if backbone is None else backbone
     options: dict[str, Any] = {"size": size, "width": 0.25, "dtype": "float32", "seed": seed}
     return ProjectedFeatures(network, (28, 28, 1), **options)
+
+
+@pytest.mark.backend
+def test_a_doubling_convolution_is_one_of_doubled_maps() -> None:
+    layer = DoublingConv2D(4, kernel_initializer=keras.initializers.GlorotUniform(0))
+    maps = np.random.default_rng(0).normal(size=(2, 5, 3, 2)).astype(np.float32)
+    found = layer(maps)
+    kernel = layer.kernel
+    doubled = maps.repeat(2, axis=1).repeat(2, axis=2)
+    expected = ops.conv(doubled, kernel, 1, "same", data_format="channels_last")
+    np.testing.assert_allclose(array(found), array(expected), atol=1e-5)
+    assert layer.compute_output_shape(maps.shape) == found.shape == (2, 10, 6, 4)
+    again = DoublingConv2D.from_config(layer.get_config())
+    np.testing.assert_array_equal(array(again(maps)), array(found))
 
 
 @pytest.mark.backend
