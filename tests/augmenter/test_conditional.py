@@ -78,22 +78,35 @@ def test_a_stopped_fit_goes_on(tmp_path: Path) -> None:
     assert_equal_weights(again.generators_["lying"], straight.generators_["lying"])
 
 
-def test_auto_picks_by_class_size_and_ability() -> None:
-    def is_shared(generator: Any, counts: dict[str, int], conditional: Any = "auto") -> bool:
+def test_auto_picks_what_the_generator_can() -> None:
+    def is_shared(generator: Any, conditional: Any = "auto") -> bool:
         augmenter = make(generator=generator, conditional=conditional, batch_size=1)
-        return augmenter.planned_steps(counts) == len(counts) * max(counts.values())
+        return augmenter.planned_steps(counts) == 2 * 50
 
-    few, many = {"a": 5000, "b": 999}, {"a": 5000, "b": 1000}
-    assert is_shared(small, few)
-    assert not is_shared(small, many)
-    assert is_shared(small, many, True)
-    assert not is_shared(small, few, False)
-    assert not is_shared(TinyGAN, few)
-    for generator, counts in ((TinyGAN, few), (small, {"a": 5})):
+    counts = {"a": 50, "b": 20}
+    assert is_shared(small)
+    assert is_shared(small, True)
+    assert not is_shared(small, False)
+    assert not is_shared(TinyGAN)
+    for generator, few in ((TinyGAN, counts), (small, {"a": 5})):
         with pytest.raises(ValueError, match="conditional=True trains one model for all classes"):
-            make(generator=generator).planned_steps(counts)
+            make(generator=generator).planned_steps(few)
     with pytest.raises(ValueError, match="got 'yes'"):
-        make(conditional="yes").planned_steps(few)
+        make(conditional="yes").planned_steps(counts)
     both = functools.partial(small, num_classes=2)
     with pytest.raises(ValueError, match="pass conditional=True to the augmenter"):
         make(generator=both, conditional=False).fit(bars(8, size=8), verbose=0)
+
+
+def test_auto_is_what_the_generator_recommends() -> None:
+    counts = {"a": 4000, "b": 1000}
+    steps = sr.SyntheticAugmenter().planned_steps(counts)
+    assert steps == 3 * (8000 // 8)  # 20,000 images of one model
+    assert sr.SyntheticAugmenter(sr.DCGAN).planned_steps(counts) == 9 * 125 + 35 * 32
+    one = functools.partial(sr.ProjectedGAN, width=0.5)
+    assert sr.SyntheticAugmenter(one, epochs=1).planned_steps(counts) == 1000
+    assert sr.TranslationAugmenter(epochs=1).planned_steps(counts) == 1000
+    with pytest.raises(ValueError, match="epochs"):
+        sr.SyntheticAugmenter(epochs=0).planned_steps(counts)
+    with pytest.raises(ValueError, match="batch_size"):
+        sr.SyntheticAugmenter(batch_size=0).planned_steps(counts)

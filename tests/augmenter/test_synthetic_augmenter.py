@@ -24,7 +24,7 @@ from synthray.exceptions import SynthrayWarning
 
 def test_is_a_scikit_learn_estimator(fitted: sr.SyntheticAugmenter) -> None:
     augmenter = sr.SyntheticAugmenter()
-    assert augmenter.generator is sr.R3GAN
+    assert augmenter.generator is sr.ProjectedGAN
     assert not [name for name in vars(augmenter) if name.endswith("_")]
     assert set(augmenter.get_params()) == set(vars(augmenter))
     with pytest.raises(NotFittedError, match="not fitted"):

@@ -16,7 +16,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from synthray._digest import digest
 from synthray._files import held
-from synthray._keras.batches import checked_batch_size
 from synthray._seeds import resolve_seed, spawn_seeds
 from synthray.augmenter import labels, mixing, saving, training
 from synthray.augmenter.filtering import Filter, generate_filtered
@@ -24,7 +23,7 @@ from synthray.datasets.image_dataset import ImageDataset
 from synthray.datasets.pixels import ValueRange
 from synthray.exceptions import SynthrayWarning
 from synthray.generators.gan import GAN
-from synthray.generators.r3gan import R3GAN
+from synthray.generators.projected_gan import ProjectedGAN
 
 SamplingStrategy = Literal["auto", "minority"] | float | Mapping[Any, int]
 
@@ -59,19 +58,21 @@ class SyntheticAugmenter(BaseEstimator):
 
     Args:
         generator: Makes an untrained generator: called with `image_shape=` and `seed=`, returns a
-            `GAN`, compiled or not. A class such as `R3GAN` or `DCGAN`, or
+            `GAN`, compiled or not. A class such as `ProjectedGAN` or `DCGAN`, or
             `functools.partial(sr.DCGAN, width=0.5)`.
         sampling_strategy: What `fit_resample` adds, in imbalanced-learn's terms: `"auto"` fills
             every class up to the largest, `"minority"` only the smallest, a float sets the ratio
             of smallest to largest (two classes), a dict gives the wanted number of images a class
             (real and synthetic together), by class name or label.
-        epochs: Passes of each generator over its images; `"auto"` for as many as show it 35,000:
-            at 64x64 pixels some 6 minutes of one CPU core for an `R3GAN`.
-        batch_size: Images a training step.
+        epochs: Passes of each generator over its images; `"auto"` for as many as show it its
+            `IMAGES_SEEN`: 20,000 for `ProjectedGAN`, at 64x64 pixels some 20 minutes of 2 cores,
+            and 35,000 for others.
+        batch_size: Images a training step; `"auto"` for the generator's own `BATCH_SIZE`: 8 for
+            `ProjectedGAN`, 32 for others and for functions.
         random_state: Seed of everything: weights, order, latents. `None` for others each time.
         conditional: Whether one class-conditional model learns all classes, each shown equally
-            often, rather than one model each; the generator must take `num_classes=`, as `R3GAN`
-            does. `"auto"` does so if it can and the smallest class has fewer than 1,000 images.
+            often, rather than one model each; the generator must take `num_classes=`, as
+            `ProjectedGAN` and `R3GAN` do. `"auto"` does so if it can.
         filter: Called with synthetic images and the training images, two `ImageDataset`s, returns
             those to keep: [`filter_samples`][synthray.filter_samples], a `functools.partial` of it,
             or a function of yours that returns an `ImageDataset`. Others are generated in place of
@@ -101,13 +102,13 @@ class SyntheticAugmenter(BaseEstimator):
 
     def __init__(
         self,
-        generator: Callable[..., GAN] = R3GAN,
+        generator: Callable[..., GAN] = ProjectedGAN,
         *,
         sampling_strategy: SamplingStrategy = "auto",
         epochs: training.Epochs = "auto",
-        batch_size: int = 32,
+        batch_size: training.BatchSize = "auto",
         random_state: int | None = None,
-        conditional: training.Conditional = False,
+        conditional: training.Conditional = "auto",
         filter: Filter | None = None,
     ) -> None:
         self.generator: Callable[..., Any] = generator
@@ -152,7 +153,7 @@ class SyntheticAugmenter(BaseEstimator):
                 generators of other images, batch size or `random_state`, or of another class,
                 other arguments, dtype policy or optimizer; the message names what differs.
         """
-        checked_batch_size(self.batch_size)
+        training.batch_size_of(self.batch_size, self.generator)
         data, classes = labels.as_dataset(X, y, value_range)
         with held(workdir):
             ended = training.train(
@@ -346,10 +347,9 @@ class SyntheticAugmenter(BaseEstimator):
             >>> sr.SyntheticAugmenter(sr.DCGAN, epochs=3).planned_steps({"a": 64, "b": 40})
             12
         """
-        return sum(
-            training.epochs_of(self.epochs, size) * -(-size // checked_batch_size(self.batch_size))
-            for size in self._sizes(counts).values()
-        )
+        make, sizes = self.generator, self._sizes(counts).values()
+        a_step = training.batch_size_of(self.batch_size, make)
+        return sum(training.epochs_of(self.epochs, n, make) * -(-n // a_step) for n in sizes)
 
     def save(self, folder: str | PathLike[str]) -> None:
         """Write a folder: one `.keras` file a class, and a manifest with their hashes.

@@ -15,6 +15,7 @@ import numpy as np
 from synthray._digest import config_digest, digest
 from synthray._files import open_json, slug, write_json
 from synthray._keras.backend import steps_taken
+from synthray._keras.batches import checked_batch_size
 from synthray._progress import duration, resumable, say
 from synthray._seeds import spawn_seeds
 from synthray.augmenter import saving
@@ -24,22 +25,32 @@ from synthray.generators.gan import GAN
 
 Conditional = bool | Literal["auto"]
 Epochs = int | Literal["auto"]
+BatchSize = int | Literal["auto"]
 Plan = dict[str, tuple[Any, ImageDataset]]
 """An untrained generator and its training images, by the name of what it learns."""
 
 ALL_CLASSES = "all classes"
-_FEW = 1000  # images of the smallest class, below which "auto" trains one model for all
-_IMAGES_SEEN = 35_000  # by a generator with epochs="auto"
 _WORTH_SAYING = 60.0  # seconds
+_TIMED = 20  # steps
 
 
-def epochs_of(asked: Epochs, images: int) -> int:
+def epochs_of(asked: Epochs, images: int, make: Any) -> int:
     """Return the epochs of a generator that learns from so many images."""
     if asked == "auto":
-        return -(-_IMAGES_SEEN // images)
+        return -(-_default(make, "IMAGES_SEEN") // images)
     if not isinstance(asked, int | np.integer) or asked < 1:
         raise ValueError(f'epochs must be an integer from 1, or "auto", got {asked!r}.')
     return int(asked)
+
+
+def batch_size_of(asked: BatchSize, make: Any) -> int:
+    """Return the images of a training step."""
+    return _default(make, "BATCH_SIZE") if asked == "auto" else checked_batch_size(asked)
+
+
+def _default(make: Any, name: str) -> int:
+    """Return what a generator's class recommends, of a function what `GAN` does."""
+    return int(getattr(getattr(make, "func", make), name, getattr(GAN, name)))
 
 
 def is_conditional(asked: Conditional, make: Callable[..., GAN], counts: Mapping[str, int]) -> bool:
@@ -50,10 +61,10 @@ def is_conditional(asked: Conditional, make: Callable[..., GAN], counts: Mapping
     if asked is True and not able:
         raise ValueError(
             "conditional=True trains one model for all classes, of which there must be at least "
-            "two; and the generator must take num_classes=, as R3GAN does. Pass "
+            "two; and the generator must take num_classes=, as ProjectedGAN does. Pass "
             "conditional=False for one generator a class."
         )
-    return able and (asked is True or (asked == "auto" and min(counts.values()) < _FEW))
+    return able and asked is not False
 
 
 def plan_generators(
@@ -96,7 +107,7 @@ def train(
     """Train the generators of a plan, one after the other; return where each ended.
 
     Args:
-        augmenter: Has `epochs`, `batch_size` and `random_state`.
+        augmenter: Has `generator`, `epochs`, `batch_size` and `random_state`.
         plan: Generators and images.
         sizes: Images that an epoch of each passes over.
         workdir: Folder of the checkpoints.
@@ -108,9 +119,10 @@ def train(
             are not finite.
         ValueError: If `workdir` holds generators of other images or settings.
     """
-    batch_size = augmenter.batch_size
+    make = augmenter.generator
+    batch_size = batch_size_of(augmenter.batch_size, make)
     settings = {"batch_size": batch_size, "random_state": augmenter.random_state}
-    epochs = {name: epochs_of(augmenter.epochs, size) for name, size in sizes.items()}
+    epochs = {name: epochs_of(augmenter.epochs, size, make) for name, size in sizes.items()}
     kept = {name: Checkpoint(workdir, name, *plan[name], settings) for name in plan}
     to_go = {name: each.epochs_to_go(epochs[name]) for name, each in kept.items()}
     steps = sum(count * -(-sizes[name] // batch_size) for name, count in to_go.items())
@@ -138,20 +150,28 @@ def train(
 
 
 class _CostEstimate(keras.callbacks.Callback):
-    """Says once, by the time of the first epoch, how long all generators will take."""
+    """Says once, by the time of the first steps, how long all generators will take."""
 
     def __init__(self, steps: int, verbose: Any) -> None:
         super().__init__()
         self._steps = steps
         self._verbose = verbose
         self._started = 0.0
+        self._first = self._last = 0
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        self._started = self._started or time.perf_counter()  # the first step compiles
+        if not self._started:  # the first step compiles
+            self._started, self._first = time.perf_counter(), batch
+        self._last = batch
+        if batch - self._first >= _TIMED:
+            self._tell()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        timed = self.params["steps"] - 1
-        if timed and self._started and self._steps:
+        self._tell()
+
+    def _tell(self) -> None:
+        timed = self._last - self._first
+        if timed and self._steps:
             left, self._steps = self._steps - timed, 0
             seconds = (time.perf_counter() - self._started) / timed * left
             if seconds >= _WORTH_SAYING:

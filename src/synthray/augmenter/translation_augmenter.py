@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from synthray._keras.batches import checked_batch_size
 from synthray._seeds import resolve_seed, spawn_seeds
 from synthray.augmenter.synthetic_augmenter import SamplingStrategy, SyntheticAugmenter
-from synthray.augmenter.training import Epochs, Plan
+from synthray.augmenter.training import BatchSize, Epochs, Plan
 from synthray.datasets.image_dataset import ImageDataset
 from synthray.generators.cyclegan import CycleGAN
 
@@ -35,7 +35,7 @@ class TranslationAugmenter(SyntheticAugmenter):
             `CycleGAN`, compiled or not.
         sampling_strategy: What `fit_resample` adds, as for `SyntheticAugmenter`.
         epochs: Passes over the larger class.
-        batch_size: Images of each class a training step.
+        batch_size: Images of each class a training step; `"auto"` for 4.
         random_state: Seed of weights, order and choice of sources. `None` for others each time.
 
     Attributes:
@@ -62,7 +62,7 @@ class TranslationAugmenter(SyntheticAugmenter):
         *,
         sampling_strategy: SamplingStrategy = "auto",
         epochs: Epochs = 100,
-        batch_size: int = 4,
+        batch_size: BatchSize = "auto",
         random_state: int | None = None,
     ) -> None:
         self.generator = generator

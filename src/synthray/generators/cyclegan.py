@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
@@ -21,7 +21,6 @@ from synthray.generators.image_model import ImageModel
 from synthray.generators.inputs import TrainingImages, check_image_shape
 from synthray.generators.sampling import generate_batch, slices
 
-_BATCH_SIZE = 4  # images of each class
 _FILTERS = 16  # of a translator's first layer; its residual blocks have four times as many
 
 
@@ -77,6 +76,8 @@ class CycleGAN(ImageModel):
         >>> model.translate(data.images[:3], to="intact").shape
         (3, 16, 16, 1)
     """
+
+    BATCH_SIZE: ClassVar[int] = 4  # of each class
 
     def __init__(
         self,
@@ -188,7 +189,7 @@ class CycleGAN(ImageModel):
             names = ("0", "1")  # labels, not places among the names
         _check_same_names(names, self.class_names)
         self.class_names = self.class_names or names
-        size = checked_batch_size(options["batch_size"], _BATCH_SIZE)
+        size = checked_batch_size(options["batch_size"], self.BATCH_SIZE)
         shuffle = options.get("shuffle", False)
         batches = PairedBatches(images, batch_size=size, shuffle=shuffle, seed=self.seed)
         return TrainingImages(batches, value_range, batches)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 from keras import ops
@@ -19,8 +19,15 @@ from synthray.generators.inputs import TrainingImages
 
 
 class ImageModel(SeededModel):
-    """Several networks that the stock `fit` trains as one, by the sum of their losses."""
+    """Several networks that the stock `fit` trains as one, by the sum of their losses.
 
+    Attributes:
+        BATCH_SIZE: Images a step, unless asked.
+        IMAGES_SEEN: Images that an augmenter shows it, unless asked.
+    """
+
+    BATCH_SIZE: ClassVar[int] = 32
+    IMAGES_SEEN: ClassVar[int] = 35_000
     _fitting = False
 
     def compile(self, optimizer: Any = None, **kwargs: Any) -> None:
@@ -100,9 +107,9 @@ class ImageModel(SeededModel):
                 of arrays, one of each class.
             y: Labels of an array of images, if the model needs them: integers `(n,)`. A `CycleGAN`
                 takes any two labels.
-            batch_size: Images a step, for arrays and `ImageDataset`; 32 by default. On several
-                devices, of all of them together. Of a `CycleGAN`, images of each class, 4 by
-                default.
+            batch_size: Images a step, for arrays and `ImageDataset`; by default the class's
+                `BATCH_SIZE`. On several devices, of all of them together. Of a `CycleGAN`, images
+                of each class.
             epochs: Passes over the images.
             shuffle: Take a new order each epoch; not of streams such as `tf.data`, which have
                 their own. For arrays the order depends on the model's seed and on the steps done

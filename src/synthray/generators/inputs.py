@@ -64,7 +64,7 @@ def prepare_images(
         value_range = _range_of(arrays[0], value_range, warn=not judged)
         if num_classes is not None:
             arrays.append(class_indices(y, n, num_classes))
-        size = even_batch_size(checked_batch_size(batch_size), n, devices)
+        size = even_batch_size(checked_batch_size(batch_size, model.BATCH_SIZE), n, devices)
         order = ArrayBatches(
             *arrays, batch_size=size, shuffle=shuffle, seed=model.seed, multiple=devices
         )
