@@ -26,6 +26,7 @@ from synthray.duplicates.duplicates import find_duplicates
 from synthray.duplicates.leakage import LeakageReport, audit_leakage
 from synthray.evaluation.evaluate import SampleReport, SampleScores, evaluate_samples
 from synthray.evaluation.filtering import FilterReport, filter_samples
+from synthray.evaluation.nearest import plot_nearest
 from synthray.exceptions import (
     DivergenceError,
     DivergenceWarning,
@@ -98,6 +99,7 @@ __all__ = [
     "load_image_folder",
     "load_medmnist",
     "make_phantoms",
+    "plot_nearest",
     "run_comparison",
     "train_classifier",
     "tune",

@@ -46,6 +46,29 @@ def test_truncation_generates_nearer_to_the_average_image() -> None:
     assert half.std(axis=0).mean() < 0.7 * full.std(axis=0).mean()
 
 
+def test_interpolation_goes_along_a_great_circle() -> None:
+    gan = tiny_dcgan()
+    ways = gan.interpolate(3, 5, seed=4, batch_size=4)
+    assert ways.shape == (3, 5, 16, 16, 1)
+    start, stop = np.random.default_rng(4).standard_normal((2, 3, 128), np.float32)
+    np.testing.assert_array_equal(ways[:, 0], gan.generate(start, batch_size=4))
+    # In the middle of two vectors of one length: their sum, at that length.
+    lengths = [np.linalg.norm(each, axis=1, keepdims=True) for each in (start, stop)]
+    both = start / lengths[0] + stop / lengths[1]
+    angle = 2 * np.arccos(np.linalg.norm(both, axis=1, keepdims=True) / 2)
+    half = (start + stop) * np.sin(angle / 2) / np.sin(angle)
+    middle = gan.generate(half, batch_size=4)
+    np.testing.assert_allclose(ways[:, 2].astype(int), middle, atol=1)
+    np.testing.assert_allclose(ways[:, 4].astype(int), gan.generate(stop, batch_size=4), atol=1)
+    several = tiny_r3gan(num_classes=3, label_images=0)
+    found = several.interpolate(2, 3, labels=[2, 0], seed=1)
+    latents = np.random.default_rng(1).standard_normal((2, 2, several.latent_dim), np.float32)[0]
+    np.testing.assert_array_equal(found[:, 0], several.generate(latents, labels=[2, 0]))
+    for n, steps in ((0, 3), (1, 1)):
+        with pytest.raises(ValueError, match="n >= 1 and steps >= 2"):
+            gan.interpolate(n, steps)
+
+
 def test_labels_choose_the_class() -> None:
     gan = tiny_r3gan(num_classes=3, label_images=0)
     turns = gan.sample(5, seed=0)
