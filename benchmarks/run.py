@@ -38,6 +38,7 @@ class Row:
 ROWS = {
     "dcgan_step": Row(15),
     "dcgan_step_bf16": Row(10, "dcgan_step", ("--dtype", "mixed_bfloat16")),
+    "projected_step": Row(4),
     "classifier_fit": Row(6),
     "classifier_few": Row(3, "classifier_fit", ("--few",)),
     "comparison_fits": Row(25),

@@ -45,7 +45,7 @@ def losses(gan: Any, images: np.ndarray, latents: np.ndarray) -> tuple[float, fl
 
 
 def check(gan: Any, peers: dict[str, Any], images: np.ndarray, tolerance: float) -> dict[str, Any]:
-    """Return how far apart the losses are at most.
+    """Return how far apart the losses are at most, of peers that have the weights of ours.
 
     Raises:
         SystemExit: If they are further apart than the tolerance.
@@ -55,7 +55,6 @@ def check(gan: Any, peers: dict[str, Any], images: np.ndarray, tolerance: float)
     ours = losses(gan, images, latents)
     apart = {}
     for name, peer in peers.items():
-        peer.take_weights(gan)
         theirs = peer.losses(images, latents)
         apart[name] = max(abs(a - b) for a, b in zip(ours, theirs, strict=True))
         if not apart[name] < tolerance:
@@ -86,6 +85,8 @@ def main(arguments: list[str] | None = None) -> None:
     images = sr.make_phantoms(n, image_shape=shape, seed=args.seed).images
     gan = sr.DCGAN(shape, width=args.width, seed=args.seed, dtype=args.dtype)
     peers = {name: make_peer(name, images, gan, args) for name in names}
+    for peer in peers.values():
+        peer.take_weights(gan)
     agreement = check(gan, peers, images[: args.batch_size], TOLERANCE[args.dtype])
     print(f"losses agree: {agreement['largest_difference']}")
     work: dict[str, Any] = {"ours": lambda: gan.fit(images, batch_size=args.batch_size, verbose=0)}

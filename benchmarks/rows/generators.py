@@ -28,7 +28,7 @@ from benchmarks.rows.data import SOURCES, load
 from benchmarks.rows.judge import random_features
 
 ASSETS = ROOT / "docs" / "assets"
-BATCH_SIZE = {"DCGAN": 32, "R3GAN": 32, "ProjectedGAN": 8, "CycleGAN": 4}
+GENERATORS = ("DCGAN", "R3GAN", "ProjectedGAN", "CycleGAN")
 MULTIPLE = {"DCGAN": 8, "CycleGAN": 4}  # of these the sides of an image must be multiples
 WARM_UP, MEASURED = 5, 20  # steps
 COLUMNS = 10  # of a picture
@@ -87,7 +87,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = timing.parser(__doc__)
     options.add_argument("--set", choices=tuple(SOURCES), default="fracatlas")
     options.add_argument("--class", dest="kind", default="fractured", help="name of the class")
-    options.add_argument("--generator", choices=tuple(BATCH_SIZE), default="R3GAN")
+    options.add_argument("--generator", choices=GENERATORS, default="R3GAN")
     options.add_argument("--dtype", default="float32", help="Keras dtype policy")
     options.add_argument("--minutes", type=float, default=40.0, help="of one core")
     options.add_argument("--synthetic", type=int, default=2_000, help="images to score")
@@ -128,10 +128,10 @@ def trained(train: sr.ImageDataset, args: Any) -> tuple[Any, dict[str, Any]]:
     learnt = padded(own, MULTIPLE.get(args.generator, 1))
 
     def make() -> Any:
-        generator = getattr(sr, args.generator)
         return generator(learnt.image_shape, seed=args.seed, dtype=args.dtype)
 
-    batch_size = BATCH_SIZE[args.generator]
+    generator = getattr(sr, args.generator)
+    batch_size = generator.BATCH_SIZE
     epochs = epochs_for(make, learnt, batch_size, 60 * args.minutes)
     print(f"{args.generator}: {epochs} epochs of {len(learnt)} images should take the time.")
     gan, clock = make(), Clock(60 * args.minutes)
@@ -172,7 +172,7 @@ def write_picture(held_out: sr.ImageDataset, args: Any) -> None:
 
     own = held_out.by_class()[args.kind].images
     rows = {"real, held out": own[np.random.default_rng(0).permutation(len(own))[: 2 * COLUMNS]]}
-    for generator in BATCH_SIZE:
+    for generator in GENERATORS:
         path = args.out / "generators" / f"{name_of(args.set, args.kind, generator)}.npz"
         if not path.is_file():
             print(f"{generator} is left out: {path.name} is not there.")

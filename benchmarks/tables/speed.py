@@ -7,6 +7,7 @@ from benchmarks.tables.markdown import RESULTS, Values, interval, load, table
 # Speed.
 
 STEP = "training step of the exact `DCGAN`"
+PROJECTED = "training step of `ProjectedGAN`"
 FIT = "fit of `FractureClassifier`"
 BEST = "torch, bfloat16, `torch.compile`"
 SLOWER = ("augmenting", "importing")  # their ratios are of our seconds over the peer's
@@ -23,6 +24,9 @@ LINES = (
     (STEP, "torch, float32", "dcgan_step", "torch"),
     (STEP, "torch, channels last, bfloat16 if it has it", "dcgan_step", "torch_best"),
     *both(f"{STEP}, bfloat16", "two-tape Keras step", "dcgan_step_bf16", "two_tape"),
+    (PROJECTED, "torch, float32", "projected_step", "torch"),
+    (PROJECTED, "torch, channels last", "projected_step", "torch_channels_last"),
+    (PROJECTED, "torch, channels last, bfloat16", "projected_step", "torch_bfloat16"),
     *both(FIT, "plain `fit`", "classifier_fit", "plain"),
     *both(f"{FIT}, 50 images", "plain `fit`", "classifier_few", "plain"),
     *both("comparison of 6 arms x 5 seeds", "30 plain `fit` calls", "comparison_fits", "plain"),

@@ -98,7 +98,8 @@ def test_scores_of_single_images_keep_three_digits(load: Any, tmp_path: Path) ->
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "row", ["dcgan_step", "comparison_fits", "features", "generators", "judge"]
+    "row",
+    ["dcgan_step", "projected_step", "comparison_fits", "features", "generators", "judge"],
 )
 def test_rows_run(row: str, tmp_path: Path) -> None:
     done = script("run", "--quick", "--only", row, "--out", str(tmp_path))
@@ -109,7 +110,7 @@ def test_rows_run(row: str, tmp_path: Path) -> None:
     assert record["seed"] == 0
     for ratio in record["values"].get("ratios", {}).values():
         assert 0 < ratio["low"] <= ratio["median"] <= ratio["high"]
-    if row == "dcgan_step":
+    if row.endswith("_step"):
         assert max(record["values"]["agreement"]["largest_difference"].values()) < 1e-4
 
 
