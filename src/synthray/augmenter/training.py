@@ -50,7 +50,9 @@ def batch_size_of(asked: BatchSize, make: Any) -> int:
 
 def _default(make: Any, name: str) -> int:
     """Return what a generator's class recommends, of a function what `GAN` does."""
-    return int(getattr(getattr(make, "func", make), name, getattr(GAN, name)))
+    made_by = getattr(make, "func", make)  # of a functools.partial
+    made_by = getattr(made_by, "__self__", made_by)  # of a class method
+    return int(getattr(made_by, name, getattr(GAN, name)))
 
 
 def is_conditional(asked: Conditional, make: Callable[..., GAN], counts: Mapping[str, int]) -> bool:

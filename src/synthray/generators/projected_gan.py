@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from copy import deepcopy
+from os import PathLike
 from typing import Any, ClassVar
 
 import keras
@@ -16,6 +17,7 @@ from synthray._keras.backend import assign, in_full_precision, values_of
 from synthray._keras.seeded_model import with_callback
 from synthray._seeds import resolve_seed, spawn_seeds
 from synthray.datasets.pixels import checked_image_shape
+from synthray.generators import presets
 from synthray.generators.averaged_gan import AveragedGAN, diversity, with_condition
 from synthray.generators.batch_statistics import BatchStatistics
 from synthray.generators.diff_augment import AUGMENTATIONS, DiffAugment
@@ -31,6 +33,7 @@ from synthray.generators.projected_gan_networks import (
 # Images whose statistics batch normalization takes over for the averaged weights.
 _STATISTICS_IMAGES, _STATISTICS_BATCH = 512, 64
 _SIDES = (28, 256)
+_MIXING_SEED = 0
 
 
 @keras.saving.register_keras_serializable(package="synthray")
@@ -72,8 +75,8 @@ class ProjectedGAN(AveragedGAN):
             as many are seen it is 5 % of the images seen.
         label_images: Images over which the labels fade in, if conditional, as of `R3GAN`.
         updates: `"alternating"`, or `"simultaneous"`, as of `GAN`.
-        seed: Seed of weights, random convolutions, latents and the order of the images; `None` for
-            a random one.
+        seed: Seed of weights, latents and the order of the images; `None` for a random one. The
+            random convolutions are the same for all.
         **kwargs: `name`, `dtype` (a Keras dtype policy, such as `"mixed_bfloat16"`).
 
     Raises:
@@ -124,9 +127,10 @@ class ProjectedGAN(AveragedGAN):
         augmentation = DiffAugment(augment)
         policy = policy_from(kwargs)
         seed = resolve_seed(seed)
-        g_seed, d_seed, f_seed = spawn_seeds(seed, 3)
+        g_seed, d_seed = spawn_seeds(seed, 2)
         form: dict[str, Any] = {"size": size, "width": width, "dtype": policy}
-        features = ProjectedFeatures(backbone, shape, seed=f_seed, **form)
+        # The same for all, so that heads of a preset know what they look at.
+        features = ProjectedFeatures(backbone, shape, seed=_MIXING_SEED, **form)
         super().__init__(
             projected_generator(shape, width, num_classes, policy.name, g_seed),
             projected_heads(features.shapes, width, num_classes, policy, d_seed),
@@ -182,6 +186,80 @@ class ProjectedGAN(AveragedGAN):
             # A copy, for reading a configuration takes it apart.
             backbone = keras.saving.deserialize_keras_object(deepcopy(backbone), custom_objects)
         return cls(**{**config, "backbone": backbone})
+
+    def save_to_preset(
+        self, folder: str | PathLike[str], *, class_names: Sequence[str] = (), card: str = ""
+    ) -> None:
+        """Write a small folder to sample from and to fine-tune: weights as float16, and a card.
+
+        The generator has its averaged weights; the optimizer's state is left out. At 64x64x1 pixels
+        a preset takes 12 MB.
+
+        Args:
+            folder: Written over, if it holds a preset.
+            class_names: Names of the classes, in label order.
+            card: What the card says of data, licence, cost, scores and limits, in Markdown.
+
+        Raises:
+            ValueError: If there are not as many names as classes, the backbone is a model of your
+                own (a preset would lack its weights: use `save`), or weights are not finite.
+        """
+        names = tuple(class_names) or tuple(map(str, range(self.num_classes or 0)))
+        if len(names) != (self.num_classes or 0):
+            raise ValueError(f"Expected {self.num_classes or 0} names of classes, got {names}.")
+        if not isinstance(self.backbone, str):
+            raise ValueError(
+                "A preset does not hold the weights of a backbone of your own. Use save()."
+            )
+        config = self.get_config()
+        text = presets.model_card(card, config, names, int(self.images_seen.numpy()))
+        networks = {"generator": self.sampling_generator, "discriminator": self.discriminator}
+        presets.write_preset(folder, networks, config, names, text)
+
+    @classmethod
+    def from_preset(
+        cls,
+        preset: str | PathLike[str],
+        *,
+        image_shape: tuple[int, int, int] | None = None,
+        num_classes: int | None = None,
+        **kwargs: Any,
+    ) -> ProjectedGAN:
+        """Make a model with the weights of a preset, to sample from or to fine-tune by `fit`.
+
+        Its classes count fully from the first image on. Where there are other classes than the
+        preset's, each begins as the mean of those. For an augmenter that fine-tunes:
+        `SyntheticAugmenter(functools.partial(sr.ProjectedGAN.from_preset, folder))`.
+
+        Args:
+            preset: A folder that `save_to_preset` wrote.
+            image_shape: To check; a preset makes images of one shape.
+            num_classes: How many classes, of a preset that has some; by default its own.
+            **kwargs: `seed` (of latents and order), `name`, `dtype`, `augment`, `ema_images`,
+                `updates`.
+
+        Raises:
+            FileFormatError: If a file is missing, damaged, or of another kind.
+            ValueError: If the preset makes images of another shape, or knows no classes.
+        """
+        config, _, weights = presets.read_preset(preset)
+        shape = tuple(config["image_shape"])
+        if image_shape is not None and tuple(image_shape) != shape:
+            raise ValueError(
+                f"The preset makes images of {shape}, expected {tuple(image_shape)}. Resize the "
+                f"data: data.resize({shape[0]}, {shape[1]})."
+            )
+        if num_classes is not None and config["num_classes"] is None:
+            raise ValueError(
+                "The preset makes one kind of image. Leave num_classes out, or pass "
+                "conditional=False to the augmenter."
+            )
+        known = {"num_classes": num_classes or config["num_classes"], "label_images": 0}
+        gan = cls(**{**config, "image_shape": shape, **known, **kwargs})
+        networks = {"generator": gan.generator, "discriminator": gan.discriminator}
+        presets.assign_weights(networks, weights)
+        gan.ema_generator.set_weights(gan.generator.get_weights())
+        return gan
 
     def save_own_variables(self, store: Any) -> None:
         """Save what `GAN` does, after the statistics, which Keras saves next, are right."""
