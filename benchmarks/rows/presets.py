@@ -1,6 +1,6 @@
 """Makes a pretrained generator from scratch, from two thirds of the groups of a set.
 
-    python -m benchmarks.rows.presets limbs_64 --data FOLDER --workdir runs/limbs_64 --out limbs_64
+    python -m benchmarks.rows.presets limbs_64 --data FOLDER --workdir runs/limbs --preset limbs_64
 
 The other third is never seen; its groups are in the record. A part of those that are seen is left
 out too: after each epoch it judges as many synthetic images, for the curve of scores, by which
@@ -75,8 +75,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("name", choices=tuple(PRESETS))
     parser.add_argument("--data", type=Path, help="folder with the data sets")
     parser.add_argument("--workdir", type=Path, required=True, help="of the checkpoints")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the preset")
-    parser.add_argument("--record", type=Path, default=RESULTS / "presets")
+    parser.add_argument("--preset", type=Path, required=True, help="folder to write it to")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="folder for the raw results")
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--minutes", type=float, default=float("inf"), help="of this run")
     parser.add_argument("--start", type=Path, help="a preset")
@@ -105,7 +105,7 @@ def main(arguments: list[str] | None = None) -> None:
         gan: Any = augmenter.generators_[data.class_names[0]]
     except KeyboardInterrupt:
         gan = monitor.model
-    gan.save_to_preset(args.out, class_names=data.class_names, card=preset.card)
+    gan.save_to_preset(args.preset, class_names=data.class_names, card=preset.card)
     values = {
         "set": preset.set,
         "start": None if args.start is None else args.start.name,
@@ -115,7 +115,7 @@ def main(arguments: list[str] | None = None) -> None:
         "unseen_groups": np.unique(unseen.group_codes if data.groups is None else unseen.groups),
     }
     values["unseen_groups"] = values["unseen_groups"].tolist()
-    write(args.record / f"{args.name}.json", record(values, script="presets", seed=0))
+    write(args.out / "presets" / f"{args.name}.json", record(values, script="presets", seed=0))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+import synthray as sr
+
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
 KEYS = {"command", "seed", "commit", "versions", "machine", "values"}
@@ -112,6 +114,24 @@ def test_rows_run(row: str, tmp_path: Path) -> None:
         assert 0 < ratio["low"] <= ratio["median"] <= ratio["high"]
     if row.endswith("_step"):
         assert max(record["values"]["agreement"]["largest_difference"].values()) < 1e-4
+
+
+@pytest.mark.slow
+def test_a_preset_is_made_from_what_is_seen(tmp_path: Path) -> None:
+    words = ["rows.presets", "limbs_64", "--quick", "--epochs", "1", "--out", str(tmp_path)]
+    words += ["--workdir", str(tmp_path / "work"), "--preset", str(tmp_path / "preset")]
+    done = script(*words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    record = json.loads((tmp_path / "presets" / "limbs_64.json").read_text())
+    values = record["values"]
+    assert [look["epoch"] for look in values["curve"]] == [1]
+    assert 0 < len(values["unseen_groups"]) < values["images"] < values["images_seen"]
+    # It goes on from its own preset.
+    again = script(*words[:-4], "--start", words[-1], *words[-2:], "--workdir", f"{words[-3]}2")
+    assert again.returncode == 0, again.stdout + again.stderr
+    card = (tmp_path / "preset" / "README.md").read_text()
+    assert "FracAtlas" in card
+    assert sr.ProjectedGAN.from_preset(tmp_path / "preset").sample(2, seed=0).shape[0] == 2
 
 
 @pytest.mark.slow
