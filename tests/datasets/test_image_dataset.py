@@ -304,6 +304,11 @@ def test_tf_dataset_and_back() -> None:
     assert len(list(data.to_tf_dataset(4, label_mode=None, drop_remainder=True))) == 2
     with pytest.raises(ValueError, match="at least one batch"):
         sr.ImageDataset.from_batches([])
+    for labels in (data.labels[:, None].astype("float32"), np.eye(2)[data.labels]):
+        of_keras = sr.ImageDataset.from_batches([(data.images, labels)])
+        np.testing.assert_array_equal(of_keras.labels, data.labels)
+    with pytest.raises(ValueError, match="Soft"):
+        sr.ImageDataset.from_batches([(data.images, np.full((len(data), 2), 0.5))])
     with pytest.raises(ValueError, match="batch_size must be at least 1"):
         data.to_tf_dataset(0)
 

@@ -156,7 +156,8 @@ class ImageDataset:
         """Collect `(images, labels)` batches: a `tf.data.Dataset`, a `PyDataset`, any iterable.
 
         Args:
-            batches: Pairs of images and labels as in `from_arrays`; must end.
+            batches: Pairs of images as in `from_arrays` and labels: integers, whole floats
+                `(n, 1)` or one-hot rows, as Keras has them. Must end.
             class_names: Names in label order; by default `"0"`, `"1"`, ...
 
         Raises:
@@ -170,6 +171,9 @@ class ImageDataset:
             raise ValueError("Expected at least one batch of (images, labels), got none.")
         parts = ([np.atleast_1d(np.asarray(pair[i])) for pair in pairs] for i in (0, 1))
         images, labels = map(np.concatenate, parts)
+        if labels.dtype.kind == "f" or labels.ndim == 2:
+            values, places = _columns.class_values(labels)
+            labels = np.asarray(values)[places]
         return cls.from_arrays(images, labels, class_names=class_names)
 
     def __len__(self) -> int:
