@@ -2,11 +2,13 @@
 
 Checks first that equal weights, images and latents give both the same losses. A round is the
 seconds of one `fit` of `--steps` steps; tracing comes before. Torch is measured with channels first
-and last, and in bfloat16 too where the processor has it.
+and last, and in bfloat16 too where the processor has it. With `TF_ENABLE_ONEDNN_OPTS=1` in the
+environment, it writes a record of its own.
 """
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import synthray as sr
@@ -61,7 +63,8 @@ def main(arguments: list[str] | None = None) -> None:
         "config": gan.get_config(),
         "batch_size": args.batch_size,
     }
-    timing.keep(args, "projected_step", "speed/projected_step", values)
+    onednn = "_onednn" * (os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "1")
+    timing.keep(args, "projected_step", f"speed/projected_step{onednn}", values)
 
 
 if __name__ == "__main__":

@@ -101,7 +101,7 @@ def test_auto_picks_what_the_generator_can() -> None:
 def test_auto_is_what_the_generator_recommends() -> None:
     counts = {"a": 4000, "b": 1000}
     steps = sr.SyntheticAugmenter().planned_steps(counts)
-    assert steps == 3 * (8000 // 8)  # 20,000 images of one model
+    assert steps == 2 * (8000 // 8)  # 12,000 images of one model
     assert sr.SyntheticAugmenter(sr.DCGAN).planned_steps(counts) == 9 * 125 + 35 * 32
     one = functools.partial(sr.ProjectedGAN, width=0.5)
     assert sr.SyntheticAugmenter(one, epochs=1).planned_steps(counts) == 1000

@@ -65,8 +65,8 @@ class SyntheticAugmenter(BaseEstimator):
             of smallest to largest (two classes), a dict gives the wanted number of images a class
             (real and synthetic together), by class name or label.
         epochs: Passes of each generator over its images; `"auto"` for as many as show it its
-            `IMAGES_SEEN`: 20,000 for `ProjectedGAN`, at 64x64 pixels some 20 minutes of 2 cores,
-            and 35,000 for others.
+            `IMAGES_SEEN`: 12,000 for `ProjectedGAN`, at 64x64 pixels some 20 minutes of 2 cores
+            (30 where TensorFlow leaves oneDNN off), and 35,000 for others.
         batch_size: Images a training step; `"auto"` for the generator's own `BATCH_SIZE`: 8 for
             `ProjectedGAN`, 32 for others and for functions.
         random_state: Seed of everything: weights, order, latents. `None` for others each time.

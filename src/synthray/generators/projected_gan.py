@@ -94,7 +94,7 @@ class ProjectedGAN(AveragedGAN):
 
     OUTPUT_RANGE: ClassVar[tuple[float, float]] = (-1.0, 1.0)
     BATCH_SIZE: ClassVar[int] = 8  # many small steps are worth more than few large ones
-    IMAGES_SEEN: ClassVar[int] = 20_000
+    IMAGES_SEEN: ClassVar[int] = 12_000
 
     def __init__(
         self,
