@@ -70,6 +70,9 @@ def test_an_augmenter_fine_tunes_a_preset(preset: Path, num_classes: int) -> Non
         np.testing.assert_allclose(shift, np.repeat(shift[:1], 3, 0))
         one, other = (start.sample(2, labels=label, seed=0) for label in (0, 2))
         np.testing.assert_array_equal(one, other)
+        # Of two opposite classes the mean would be 0, which is no direction.
+        vector = start.discriminator.get_layer("head0_classes").singular.numpy()
+        np.testing.assert_allclose(vector, 3**-0.5, rtol=1e-6)
     bones = sr.make_phantoms(6, image_shape=SHAPE, seed=1)
     data = sr.ImageDataset.from_arrays(bones.images, np.arange(6) % num_classes)
     make = functools.partial(sr.ProjectedGAN.from_preset, preset)

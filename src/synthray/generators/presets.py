@@ -149,4 +149,6 @@ def _for_classes(name: str, found: Any, shape: tuple[int, ...]) -> Any:
             f"The preset is of another network: {name} has shape {found.shape}, expected {shape}."
         )
     (axis,) = differs
+    if name.endswith("/singular"):  # of columns that are equal
+        return np.full(shape, shape[axis] ** -0.5)
     return np.broadcast_to(found.mean(axis=axis, keepdims=True), shape)
