@@ -106,6 +106,8 @@ def test_auto_is_what_the_generator_recommends() -> None:
     one = functools.partial(sr.ProjectedGAN, width=0.5)
     assert sr.SyntheticAugmenter(one, epochs=1).planned_steps(counts) == 1000
     assert sr.TranslationAugmenter(epochs=1).planned_steps(counts) == 1000
+    by_function = sr.TranslationAugmenter(lambda **given: sr.CycleGAN(**given), epochs=1)
+    assert by_function.planned_steps(counts) == 1000
     with pytest.raises(ValueError, match="epochs"):
         sr.SyntheticAugmenter(epochs=0).planned_steps(counts)
     with pytest.raises(ValueError, match="batch_size"):

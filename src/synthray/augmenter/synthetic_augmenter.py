@@ -153,7 +153,7 @@ class SyntheticAugmenter(BaseEstimator):
                 generators of other images, batch size or `random_state`, or of another class,
                 other arguments, dtype policy or optimizer; the message names what differs.
         """
-        training.batch_size_of(self.batch_size, self.generator)
+        training.batch_size_of(self)
         data, classes = labels.as_dataset(X, y, value_range)
         with held(workdir):
             ended = training.train(
@@ -347,9 +347,8 @@ class SyntheticAugmenter(BaseEstimator):
             >>> sr.SyntheticAugmenter(sr.DCGAN, epochs=3).planned_steps({"a": 64, "b": 40})
             12
         """
-        make, sizes = self.generator, self._sizes(counts).values()
-        a_step = training.batch_size_of(self.batch_size, make)
-        return sum(training.epochs_of(self.epochs, n, make) * -(-n // a_step) for n in sizes)
+        sizes, a_step = self._sizes(counts).values(), training.batch_size_of(self)
+        return sum(training.epochs_of(self, n) * -(-n // a_step) for n in sizes)
 
     def save(self, folder: str | PathLike[str]) -> None:
         """Write a folder: one `.keras` file a class, and a manifest with their hashes.

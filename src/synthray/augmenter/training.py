@@ -34,25 +34,27 @@ _WORTH_SAYING = 60.0  # seconds
 _TIMED = 20  # steps
 
 
-def epochs_of(asked: Epochs, images: int, make: Any) -> int:
+def epochs_of(augmenter: Any, images: int) -> int:
     """Return the epochs of a generator that learns from so many images."""
+    asked: Epochs = augmenter.epochs
     if asked == "auto":
-        return -(-_default(make, "IMAGES_SEEN") // images)
+        return -(-_recommended(augmenter, "IMAGES_SEEN") // images)
     if not isinstance(asked, int | np.integer) or asked < 1:
         raise ValueError(f'epochs must be an integer from 1, or "auto", got {asked!r}.')
     return int(asked)
 
 
-def batch_size_of(asked: BatchSize, make: Any) -> int:
+def batch_size_of(augmenter: Any) -> int:
     """Return the images of a training step."""
-    return _default(make, "BATCH_SIZE") if asked == "auto" else checked_batch_size(asked)
+    asked: BatchSize = augmenter.batch_size
+    return _recommended(augmenter, "BATCH_SIZE") if asked == "auto" else checked_batch_size(asked)
 
 
-def _default(make: Any, name: str) -> int:
-    """Return what a generator's class recommends, of a function what `GAN` does."""
-    made_by = getattr(make, "func", make)  # of a functools.partial
-    made_by = getattr(made_by, "__self__", made_by)  # of a class method
-    return int(getattr(made_by, name, getattr(GAN, name)))
+def _recommended(augmenter: Any, name: str) -> int:
+    """Return what the class of its generators says; where a function makes them, what all do."""
+    make = getattr(augmenter.generator, "func", augmenter.generator)  # of a functools.partial
+    kind = getattr(make, "__self__", make)  # of a class method
+    return int(getattr(kind, name, getattr(augmenter._makes, name)))
 
 
 def is_conditional(asked: Conditional, make: Callable[..., GAN], counts: Mapping[str, int]) -> bool:
@@ -109,7 +111,8 @@ def train(
     """Train the generators of a plan, one after the other; return where each ended.
 
     Args:
-        augmenter: Has `generator`, `epochs`, `batch_size` and `random_state`.
+        augmenter: Has `generator`, `epochs`, `batch_size` and `random_state`, and the class of
+            generators that it makes.
         plan: Generators and images.
         sizes: Images that an epoch of each passes over.
         workdir: Folder of the checkpoints.
@@ -121,10 +124,9 @@ def train(
             are not finite.
         ValueError: If `workdir` holds generators of other images or settings.
     """
-    make = augmenter.generator
-    batch_size = batch_size_of(augmenter.batch_size, make)
+    batch_size = batch_size_of(augmenter)
     settings = {"batch_size": batch_size, "random_state": augmenter.random_state}
-    epochs = {name: epochs_of(augmenter.epochs, size, make) for name, size in sizes.items()}
+    epochs = {name: epochs_of(augmenter, size) for name, size in sizes.items()}
     kept = {name: Checkpoint(workdir, name, *plan[name], settings) for name in plan}
     to_go = {name: each.epochs_to_go(epochs[name]) for name, each in kept.items()}
     steps = sum(count * -(-sizes[name] // batch_size) for name, count in to_go.items())
