@@ -848,6 +848,139 @@ class TestGroups:
         assert data.groups.tolist() == ["C", "A", "B"]
 
 
+class TestLabels:
+    """Classes from a table."""
+
+    @pytest.fixture
+    def flat(self, tmp_path: Path) -> Path:
+        for i in range(4):
+            save(tmp_path, f"im{i}.png", Image.new("L", (8, 8), 50 * i))
+        (tmp_path / "readme.md").write_text("no image, and not in the table")
+        return tmp_path
+
+    def labelled(self, root: Path, table: str, **options: Any) -> ImageDataset:
+        (root / "labels.csv").write_text(table, encoding="utf-8")
+        return load(root, (8, 8, 1), labels=("labels.csv", "file", "finding"), **options)
+
+    @pytest.mark.parametrize(
+        "names",
+        [
+            ("im0.png", "im1.png", "im2.png", "im3.png"),
+            ("im0", "im1", "im2", "im3"),
+            ("set/a/im0.png", "/data/im1", "set\\im2.png", "./im3.png"),
+        ],
+    )
+    def test_names(self, flat: Path, names: tuple[str, ...]) -> None:
+        rows = [f"{name},{60 + i},{'ba'[i % 2]}" for i, name in enumerate(names)]
+        data = self.labelled(flat, "\n".join(["file,age,finding", *rows]))
+        assert data.class_names == ("a", "b")
+        assert data.labels.tolist() == [1, 0, 1, 0]
+        assert data.images[:, 0, 0, 0].tolist() == [0, 50, 100, 150]
+        assert data.skipped == ()
+        assert data.provenance["labels"] == ["labels.csv", "file", "finding"]
+
+    @pytest.mark.parametrize(
+        ("values", "class_names", "labels"),
+        [
+            ("1 0 0 1", ("0", "1"), [1, 0, 0, 1]),
+            ("1.0 0.0 0.0 1.0", ("0", "1"), [1, 0, 0, 1]),
+            ("10 9 9 -1", ("-1", "9", "10"), [2, 1, 1, 0]),
+            ("10 9 9 x", ("10", "9", "x"), [0, 1, 1, 2]),
+            ("0.5 9 9 0.5", ("0.5", "9"), [0, 1, 1, 0]),
+        ],
+    )
+    def test_numbers(
+        self, flat: Path, values: str, class_names: tuple[str, ...], labels: list[int]
+    ) -> None:
+        rows = "".join(f"im{i},{value}\n" for i, value in enumerate(values.split()))
+        data = self.labelled(flat, "file,finding\n" + rows)
+        assert data.class_names == class_names
+        assert data.labels.tolist() == labels
+
+    def test_classes_choose_order_and_subset(self, flat: Path) -> None:
+        table = "file,finding\nim0,x\nim1,y\nim2,z|x\nim3,x\n"
+        data = self.labelled(flat, table, classes=("y", "x"))
+        assert data.class_names == ("y", "x")
+        assert data.labels.tolist() == [1, 0, 1]
+        assert data.skipped == ()
+        with pytest.raises(ValueError, match=r"a label for each of .*none for 'w'. The labels are"):
+            self.labelled(flat, table, classes=("x", "w"))
+        with pytest.raises(ValueError, match=r"two classes .*, got only 'x'"):
+            self.labelled(flat, table, classes=("x",))
+
+    def test_rows_without_file_and_files_without_row(self, flat: Path) -> None:
+        table = "file,finding\nim0,x\nim1,y\nim3,NA\nb/im9.png,w\n,\n"
+        with pytest.warns(SkippedFilesWarning, match=r"Skipped 3 of 5 files .*'b/im9.png' \(no s"):
+            data = self.labelled(flat, table)
+        assert data.class_names == ("x", "y")
+        assert [(file.name, file.reason) for file in data.skipped] == [
+            ("b/im9.png", "no such file, although 'labels.csv' has a row for it"),
+            ("im2.png", "not in 'labels.csv'"),
+            ("im3.png", "'labels.csv' has no 'finding' for it"),
+        ]
+        with pytest.raises(FileFormatError, match=r"Cannot use 'b/im9.png': no such file"):
+            self.labelled(flat, table, strict=True)
+
+    def test_trees(self, tmp_path: Path) -> None:
+        for name in ("p1/left.png", "p1/right.png", "p2/x/left.png"):
+            save(tmp_path, name)
+        data = self.labelled(tmp_path, "file,finding\np1/left,a\nright,b\nx/left.png,a\n")
+        assert data.labels.tolist() == [0, 1, 0]
+
+    def test_splits(self, tmp_path: Path) -> None:
+        for name in ("train/1.png", "train/2.png", "test/3.png", "test/4.png", "5.png"):
+            save(tmp_path, name)
+        table = "file,finding\n1,a\n2,b\n3,a\n4,b\n5,a\n6,b\n"
+        (tmp_path / "t.csv").write_text(table)
+        with pytest.warns(SkippedFilesWarning, match="Skipped 2 of 6"):
+            splits = load_splits(tmp_path, labels=("t.csv", "file", "finding"))
+        for split, names in (("train", ["1.png", "2.png"]), ("test", ["3.png", "4.png"])):
+            data = splits[split]
+            assert data.names is not None
+            assert data.names.tolist() == [f"{split}/{name}" for name in names]
+            assert data.labels.tolist() == [0, 1]
+            assert {file.name for file in data.skipped} == {"5.png", "6"}
+
+    @pytest.mark.parametrize(
+        ("table", "message"),
+        [
+            ("name,finding\nim0,a\n", r"column 'file' and a column 'finding' .*\['name', 'finding"),
+            ("file,label\nim0,a\n", r"a column 'finding' in .*, got \['file', 'label'\]"),
+            ("file,finding\nim0,a\nx/im0,b\n", "several that fit 'im0.png'.*'im0' and 'x/im0'"),
+            ("file,finding\nim0,a\nim0,b\n", "one 'finding' a file in .*'a' and 'b' for 'im0'"),
+            ("file,finding\npic0,a\npic1,b\n", r"names of files below .*\['pic0', 'pic1'\]; the "),
+            ("file,finding\nim0,a\nim1,A\n", "classes that differ by more than case"),
+        ],
+    )
+    def test_table_that_does_not_fit(self, flat: Path, table: str, message: str) -> None:
+        with pytest.raises(ValueError, match=message):
+            self.labelled(flat, table)
+
+    def test_names_that_files_share(self, flat: Path) -> None:
+        save(flat, "im0.jpg")
+        save(flat, "b/im1.png")
+        rest = "im2,a\nim3,b\n"
+        with pytest.raises(ValueError, match="bare file names that 3 images share"):
+            self.labelled(flat, f"file,finding\nim0,a\nim1.png,b\nim1,b\n{rest}")
+        whole = "im0.png,a\nim0.jpg,b\nim1.png,a\nb/im1.png,b\n"
+        data = self.labelled(flat, f"file,finding\n{whole}{rest}")
+        assert data.names is not None
+        assert dict(zip(data.names.tolist(), data.labels.tolist(), strict=True)) == {
+            "b/im1.png": 1,
+            "im0.jpg": 1,
+            "im0.png": 0,
+            "im1.png": 0,
+            "im2.png": 0,
+            "im3.png": 1,
+        }
+
+    def test_flat_folder_without_table(self, flat: Path) -> None:
+        with pytest.raises(ValueError, match=r"labels=\(CSV file, column of file names"):
+            load_image_folder(flat)
+        with pytest.raises(TypeError, match=r"labels as \(CSV file.*got \('a.csv', 'b'\)"):
+            load_image_folder(flat, labels=("a.csv", "b"))  # type: ignore[arg-type]
+
+
 class TestManyFiles:
     @pytest.fixture(scope="class")
     @staticmethod

@@ -7,7 +7,7 @@ import json
 import os
 import unicodedata
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -64,7 +64,8 @@ def scan_tree(root: Path, classes: Sequence[str] | None) -> FolderTree:
         raise ValueError(
             f"Expected one subfolder a class in {str(root)!r}, got a folder of "
             f"{sum(1 for _ in root.iterdir()):,} entries and no subfolder. Arrange the images as "
-            "class/image or split/class/image."
+            "class/image or split/class/image, or name a table of classes: labels=(CSV file, "
+            "column of file names, column of labels)."
         )
     second = {name: _subfolders(root / name) for name in first}
     splits: tuple[str | None, ...] = (None,)
@@ -72,14 +73,14 @@ def scan_tree(root: Path, classes: Sequence[str] | None) -> FolderTree:
     if _is_split_tree(root, first, second, classes):
         if classes is not None:  # leave folders without these classes alone
             first = [n for n in first if _means_split(n) or set(classes) & set(second[n])]
-        _check_names(root, "split", first)
+        _check_names(root, "split folders", first)
         splits = tuple(first)
         folders = [(split, name, root / split / name) for split in first for name in second[split]]
         beside = [root, *(root / name for name in first)]
     else:
         folders = [(None, name, root / name) for name in first]
         beside = [root]
-    class_names = _class_names(root, sorted({name for _, name, _ in folders}), classes)
+    class_names = _class_names(root, "folder", sorted({name for _, name, _ in folders}), classes)
     unused: dict[str, str] = {}
     files = [
         FoundFile(name, split, class_name)
@@ -91,14 +92,68 @@ def scan_tree(root: Path, classes: Sequence[str] | None) -> FolderTree:
         path.relative_to(root).as_posix(): "an image beside the class folders has no class"
         for folder in beside
         for path in folder.iterdir()
-        if path.suffix.lower() in _IMAGE_SUFFIXES and not _hidden(path.name) and not path.is_dir()
+        if _is_image(path.name) and not _hidden(path.name) and not path.is_dir()
     }
-    beside += [(root / f.name).parent for f in files if f.name.endswith(f"/{_MANIFEST}")]
-    manifests = {f.relative_to(root).as_posix(): _synthetic_manifest(f) for f in beside}
-    found = {name: manifest for name, manifest in manifests.items() if manifest}
+    manifests = _manifests(root, [file.name for file in files], beside)
     return FolderTree(
-        class_names, splits, tuple(sorted(files)), dict(sorted(unused.items())), found
+        class_names, splits, tuple(sorted(files)), dict(sorted(unused.items())), manifests
     )
+
+
+def scan_labelled(
+    root: Path,
+    classes: Sequence[str] | None,
+    label: Callable[[Sequence[str]], tuple[Mapping[str, str], Mapping[str, str]]],
+) -> FolderTree:
+    """Find all files below `root`, whose classes do not come from folders.
+
+    Args:
+        root: The folder. It is read as splits if all of its subfolders are named so.
+        classes: Classes to read, in label order; by default all, sorted, as numbers if they are.
+        label: Takes the sorted names of all files; returns the label of each that has one, and
+            why others, and what is no file, have none.
+    """
+    first = _subfolders(root)
+    splits: tuple[str | None, ...] = (None,)
+    if first and all(map(_means_split, first)):
+        _check_names(root, "split folders", first)
+        splits = tuple(first)
+    unused: dict[str, str] = {}
+    names = sorted(_walk(root, root, unused))
+    labels, lost = label(names)
+    others = {name for name in names if not _is_image(name)}  # such as the table itself
+    unused |= {name: reason for name, reason in lost.items() if name not in others}
+    class_of = _numbers(set(labels.values()))
+    class_names = _class_names(root, "label", list(dict.fromkeys(class_of.values())), classes)
+    files = []
+    for name in names:
+        if (class_name := class_of.get(labels.get(name, ""))) in class_names:
+            split, below, _ = name.partition("/")
+            if splits != (None,) and not below:
+                unused[name] = "an image beside the folders of splits belongs to none of them"
+            else:
+                files.append(FoundFile(name, None if splits == (None,) else split, str(class_name)))
+    manifests = _manifests(root, names, [root])
+    return FolderTree(class_names, splits, tuple(files), dict(sorted(unused.items())), manifests)
+
+
+def _numbers(values: Iterable[str]) -> dict[str, str]:
+    """Return the class name of each label, in order: whole numbers, if all are, or the text."""
+    with contextlib.suppress(ValueError):
+        numbers = {value: float(value) for value in values}
+        if all(number.is_integer() for number in numbers.values()):
+            return {value: str(int(n)) for n, value in sorted((n, v) for v, n in numbers.items())}
+    return {value: value for value in sorted(values)}
+
+
+def _manifests(root: Path, names: Sequence[str], beside: Sequence[Path]) -> dict[str, Any]:
+    folders = [*beside, *((root / n).parent for n in names if n.endswith(f"/{_MANIFEST}"))]
+    found = {f.relative_to(root).as_posix(): _synthetic_manifest(f) for f in folders}
+    return {name: manifest for name, manifest in found.items() if manifest}
+
+
+def _is_image(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in _IMAGE_SUFFIXES
 
 
 def class_tree_above(folder: Path) -> Path | None:
@@ -142,15 +197,15 @@ def _subfolders(folder: Path) -> list[str]:
 
 
 def _walk(root: Path, folder: Path, unused: dict[str, str]) -> Iterator[str]:
-    """Yield the name of every file below `folder`, relative to the root.
+    """Yield the name of every file below `folder` (the root, or in it), relative to the root.
 
     What it does not read goes to `unused`, with the reason. Follows links, but reads no folder
     twice. Not by `Path`: a path object and a question to the system for
     each file cost a tenth of decoding it.
     """
-    seen = {os.path.realpath(root), os.path.realpath(folder.parent)}
+    seen = {os.path.realpath(path) for path in (root, folder.parent)} - {os.path.realpath(folder)}
     above = {str(parent) for parent in root.resolve().parents}
-    todo = deque([(str(folder), folder.relative_to(root).as_posix())])
+    todo = deque([(str(folder), "" if folder == root else folder.relative_to(root).as_posix())])
     while todo:
         path, name = todo.popleft()
         real = os.path.realpath(path)
@@ -163,7 +218,7 @@ def _walk(root: Path, folder: Path, unused: dict[str, str]) -> Iterator[str]:
         with os.scandir(path) as entries:
             found = sorted(entries, key=lambda entry: entry.name)
         for entry in found:
-            below, link = f"{name}/{entry.name}", entry.is_symlink()
+            below, link = f"{name}/{entry.name}".removeprefix("/"), entry.is_symlink()
             if _hidden(entry.name):
                 continue
             # os.path answers where a link leads in a circle; an entry raises.
@@ -203,32 +258,34 @@ def _means_split(name: str) -> bool:
     return name.lower() in _SPLIT_WORDS
 
 
-def _class_names(root: Path, present: list[str], classes: Sequence[str] | None) -> tuple[str, ...]:
+def _class_names(
+    root: Path, source: str, present: list[str], classes: Sequence[str] | None
+) -> tuple[str, ...]:
     names = tuple(present) if classes is None else tuple(classes)
-    _check_names(root, "class", names)
+    _check_names(root, "class folders" if source == "folder" else "classes", names)
     missing = [name for name in names if name not in present]
     if missing:
         raise ValueError(
-            f"Expected a folder for each of classes={names!r} in {str(root)!r}, got none for "
-            f"{_some(missing)}. The folders are {_some(present)}."
+            f"Expected a {source} for each of classes={names!r} in {str(root)!r}, got none for "
+            f"{_some(missing)}. The {source}s are {_some(present)}."
         )
     if len(names) < 2:
         raise ValueError(
             f"Expected at least two classes in {str(root)!r}, got only {_some(names)}. "
-            "Add a folder of images of a second class."
+            "Add images of a second class."
         )
     return names
 
 
-def _check_names(root: Path, kind: str, names: Sequence[str]) -> None:
+def _check_names(root: Path, what: str, names: Sequence[str]) -> None:
     seen: dict[str, str] = {}
     for name in names:
         if name.encode("utf-8", "replace").decode() != name:
-            raise ValueError(f"Expected {kind} folders named in UTF-8, got {name!r}. Rename it.")
+            raise ValueError(f"Expected {what} named in UTF-8, got {name!r}. Rename it.")
         other = seen.setdefault(unicodedata.normalize("NFC", name).casefold(), name)
         if other != name:
             raise ValueError(
-                f"Expected {kind} folders that differ by more than case or Unicode form in "
+                f"Expected {what} that differ by more than case or Unicode form in "
                 f"{str(root)!r}, got {other!r} and {name!r}. Rename one, or merge them."
             )
 

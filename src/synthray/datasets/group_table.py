@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
-from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -13,14 +10,10 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from synthray._files import reading
 from synthray.datasets.columns import as_groups
-from synthray.exceptions import FileFormatError
+from synthray.datasets.table import Table, read_table
 
 Groups: TypeAlias = "tuple[str | os.PathLike[str], str] | Callable[[str], str | int] | ArrayLike"
-
-_NAME_COLUMNS = ("name", "file", "filename", "file_name", "path", "image")
-_MISSING = ("na", "n/a", "#n/a", "nan", "null", "none")  # as spreadsheets and pandas write it
 
 
 def group_values(
@@ -48,8 +41,7 @@ def group_values(
             f"{groups!r}. Name the column too: groups=({os.fspath(groups)!r}, 'patient')."
         )
     if isinstance(groups, tuple) and len(groups) == 2 and isinstance(groups[1], str):
-        here = Path(groups[0])
-        return _from_csv(here if here.is_file() else root / here, groups[1], names)
+        return _from_table(read_table(groups[0], root, groups[1]), names)
     values = as_groups(groups)
     if values.ndim != 1 or len(values) not in (len(found), len(kept)):
         raise ValueError(
@@ -71,49 +63,15 @@ def _from_function(function: Callable[[str], str | int], names: list[str]) -> ND
     return np.asarray(values)
 
 
-def _from_csv(path: Path, column: str, names: list[str]) -> NDArray[Any]:
-    key, table = _read_csv(path, column)
-    bases = [name.rpartition("/")[2] for name in names]
-    counts = Counter(bases)
-    pairs = list(zip(names, bases, strict=True))
-    missing = [name for name, base in pairs if not (table.get(name) or table.get(base))]
+def _from_table(table: Table, names: list[str]) -> NDArray[Any]:
+    rows = table.rows_of(names)
+    values = [table.values.get(rows.get(name, ""), "") for name in names]
+    missing = [name for name, value in zip(names, values, strict=True) if not value]
     if missing:
         raise ValueError(
-            f"Expected a {column!r} for each image in {str(path)!r}, got none for "
-            f"{len(missing):,} of {len(names):,}, such as {', '.join(map(repr, missing[:3]))}. "
-            f"Add these rows (column {key!r}: path relative to the folder, or file name); an image "
-            "without a known group needs a value of its own."
+            f"Expected a {table.column!r} for each image in {str(table.path)!r}, got none for "
+            f"{len(missing):,} of {len(names):,}, such as {', '.join(map(repr, missing[:3]))}. Add "
+            f"these rows (column {table.key!r}: path relative to the folder, or file name); an "
+            "image without a known group needs a value of its own."
         )
-    shared = [name for name, base in pairs if name not in table and counts[base] > 1]
-    if shared:
-        raise ValueError(
-            f"Expected relative paths in column {key!r} of {str(path)!r}, got bare file names "
-            f"that {len(shared):,} images share with another, such as {shared[0]!r}."
-        )
-    return np.asarray([table.get(name) or table[base] for name, base in pairs])
-
-
-def _read_csv(path: Path, column: str) -> tuple[str, dict[str, str]]:
-    """Return the name of the column with file names, and the group of each file name."""
-    with reading(path, "CSV in UTF-8") as file:
-        reader = csv.reader(io.TextIOWrapper(file, encoding="utf-8-sig", newline=""))
-        columns = next(reader, [])
-        others = [name for name in columns if name != column]
-        keys = [name for name in others if name.strip().lower() in _NAME_COLUMNS] or others
-        if not keys or columns.count(keys[0]) > 1 or columns.count(column) != 1:
-            raise FileFormatError(
-                f"Expected a column of file names and a column {column!r} in {str(path)!r}, each "
-                f"once, got {columns[:20]}."
-            )
-        places = columns.index(keys[0]), columns.index(column)
-        rows = [[row[i].strip() if i < len(row) else "" for i in places] for row in reader if row]
-    table: dict[str, str] = {}
-    for name, value in rows:
-        name = name.replace("\\", "/").removeprefix("./")
-        value = "" if value.lower() in _MISSING else value
-        if table.setdefault(name, value) != value:
-            raise ValueError(
-                f"Expected one {column!r} a file in {str(path)!r}, got {table[name]!r} and "
-                f"{value!r} for {name!r}."
-            )
-    return keys[0], table
+    return np.asarray(values)

@@ -7,6 +7,7 @@ import os
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
@@ -17,10 +18,11 @@ from numpy.typing import NDArray
 from synthray._files import free_memory
 from synthray._progress import progress_bar
 from synthray.datasets.decode import Fit, decode_into
-from synthray.datasets.folder_tree import FolderTree, scan_tree
+from synthray.datasets.folder_tree import FolderTree, scan_labelled, scan_tree
 from synthray.datasets.group_table import Groups, group_values
 from synthray.datasets.image_dataset import ImageDataset, SkippedFile
 from synthray.datasets.pixels import checked_image_shape
+from synthray.datasets.table import Labels, table_labels
 from synthray.exceptions import FileFormatError, SkippedFilesWarning, SynthrayWarning
 
 _STRICT = "Repair, move or remove it, or pass strict=False to skip such files."
@@ -31,6 +33,7 @@ def load_image_folder(
     path: str | os.PathLike[str],
     image_shape: tuple[int, int, int] = (64, 64, 1),
     *,
+    labels: Labels | None = None,
     classes: Sequence[str] | None = None,
     groups: Groups | None = None,
     fit: Fit = "pad",
@@ -39,13 +42,15 @@ def load_image_folder(
     workers: int | None = None,
     progress: bool = True,
 ) -> ImageDataset | dict[str, ImageDataset]:
-    """Load a folder of image files with one subfolder a class.
+    """Load a folder of image files with one subfolder a class, or with a table of labels.
 
-    The folder is either `class/image` or `split/class/image`. It is read as splits if at least
-    one of its subfolders has the name of a split (`train`, `training`, `val`, `valid`,
-    `validation`, `dev`, `test`, `testing`, `eval`, `evaluation`, `holdout`, in any case) and all
-    have subfolders themselves, or if `classes` names the second level. In the second case, a
-    folder that holds none of these classes is ignored, unless it has the name of a split.
+    Without `labels`, the folder is either `class/image` or `split/class/image`. It is read as
+    splits if at least one of its subfolders has the name of a split (`train`, `training`, `val`,
+    `valid`, `validation`, `dev`, `test`, `testing`, `eval`, `evaluation`, `holdout`, in any case)
+    and all have subfolders themselves, or if `classes` names the second level. In the second case,
+    a folder that holds none of these classes is ignored, unless it has the name of a split. With
+    `labels`, the images may lie anywhere below the folder. It is read as splits if all of its
+    subfolders have the name of one.
 
     Folders below a class folder belong to that class; links are followed, but no folder is read
     twice for a class. Names that begin with `.` are ignored. Every other file in a class folder
@@ -76,15 +81,21 @@ def load_image_folder(
     Args:
         path: The folder.
         image_shape: `(height, width, channels)` of the result, channels 1 or 3.
-        classes: Names of the class folders to read, in label order; by default all, sorted.
+        labels: A table of classes: `(csv_file, column of file names, column of labels)`. The file
+            is looked for in the working directory, then in `path`; its first row holds the column
+            names. A row fits a file if one of their paths ends with the other, whole folders at a
+            time; the row may lack the extension. Labels are strings or numbers. Rows without a
+            file, and images without a label (an empty one, `NA`), are listed in `skipped`.
+        classes: Names of the classes to read, in label order; by default all, sorted (as numbers,
+            if they are whole numbers).
         groups: Which images belong together (a patient, a radiograph and its copies), so that
             no split cuts them apart. One of
 
             - a pair `(csv_file, column)`. The file is looked for in the working directory, then in
               `path`. Its first row holds the column names. Files are named by the first column
               called `name`, `file`, `filename`, `file_name`, `path` or `image`, or else by the
-              first column; as paths relative to `path`, or as bare file names where these are
-              unique. Each image needs a row with a value other than `NA`; further rows are ignored.
+              first column, as in `labels`. Each image needs a row with a value other than `NA`;
+              further rows are ignored.
             - a function from the relative path (with `/`) to a string or an integer.
             - an array of strings or integers, in the order of the sorted relative paths: one for
               each file found, or one for each image decoded.
@@ -109,12 +120,14 @@ def load_image_folder(
     Raises:
         FileNotFoundError: If there is no such folder.
         NotADirectoryError: If `path` is a file.
-        TypeError: If `groups` is of another type.
-        ValueError: If an argument is out of range; if the folder has no subfolders, fewer than
-            two classes, two classes that differ by case or Unicode form only, a class whose name
-            is not UTF-8, or a class or split without a readable image; if classes cannot be told
-            from splits; if a file has more than `max_pixels` pixels; if groups are missing.
-        FileFormatError: With `strict=True`, at the first file that cannot be used.
+        TypeError: If `groups` or `labels` are of another type.
+        ValueError: If an argument is out of range; if the folder has no subfolders (without
+            `labels`), fewer than two classes, two classes that differ by case or Unicode form
+            only, a class whose name is not UTF-8, or a class or split without a readable image; if
+            classes cannot be told from splits; if a file has more than `max_pixels` pixels; if
+            groups are missing; if it is not clear which row of a table belongs to a file.
+        FileFormatError: If a table is not CSV in UTF-8 or lacks a column; with `strict=True`, at
+            the first file that cannot be used, or row without a file.
         MemoryError: Before any file is read, if the images would need more memory than is free.
 
     Examples:
@@ -135,7 +148,10 @@ def load_image_folder(
     root = Path(path)
     shape = checked_image_shape(image_shape)
     _check_arguments(classes, fit, max_pixels, workers)
-    tree = scan_tree(root, classes)
+    if labels is None:
+        tree = scan_tree(root, classes)
+    else:
+        tree = scan_labelled(root, classes, partial(table_labels, labels, root))
     found = [file.name for file in tree.files]
     lost, synthetic = dict(tree.unused), set(filter(tree.below_manifest, found))
     if strict and lost:
@@ -183,6 +199,7 @@ def load_image_folder(
         "path": str(root),
         "fit": fit,
         "image_shape": list(shape),
+        **({"labels": [str(labels[0]), *labels[1:]]} if labels else {}),
         **({"synthetic": dict(tree.manifests)} if tree.manifests else {}),
     }
     result: dict[str | None, ImageDataset] = {}
@@ -199,8 +216,8 @@ def load_image_folder(
             skipped=[
                 SkippedFile(name, reason)
                 for name, reason in sorted(lost.items())
-                # An image beside the splits belongs to none, so each of them lists it.
-                if split is None or "/" not in name or name.startswith(f"{split}/")
+                # What lies in none of the splits is listed by each of them.
+                if split in (None, top := name.partition("/")[0]) or top not in tree.splits
             ],
             provenance=provenance if split is None else provenance | {"split": split},
         )
