@@ -6,13 +6,15 @@ import contextlib
 import io
 import os
 import stat
+from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageOps, JpegImagePlugin, UnidentifiedImageError
 
+from synthray.datasets.dicom import is_dicom, read_frames
 from synthray.datasets.pixels import window_to_8_bit
 from synthray.exceptions import FileFormatError
 
@@ -41,11 +43,19 @@ _JPEG_SCAN = 0xDA
 _JPEG_PASSED = frozenset({0xC4, 0xDB, 0xDD, 0xE0, *range(0xE3, 0xF0), 0xFE})
 
 
-def decode_into(out: NDArray[np.uint8], path: str, *, fit: Fit, max_pixels: int) -> bool:
-    """Decode the image file at `path` into `out`, and return whether it is marked as synthetic.
+class Marks(NamedTuple):
+    """What a file says of its images besides their pixels."""
+
+    synthetic: bool = False
+    burnt_in: bool = False
+
+
+def decode_into(out: NDArray[np.uint8], path: str, *, fit: Fit, max_pixels: int) -> Marks:
+    """Decode the image file at `path` into `out`, and return how it is marked.
 
     Args:
-        out: `uint8`, shape `(height, width, 1 or 3)`, all zero; receives the pixels, 0 to 255.
+        out: `uint8`, shape `(frames, height, width, 1 or 3)`, all zero; receives the pixels, 0 to
+            255, of the first frames. Only DICOM has more than one.
         path: The file; its content decides the format, not its name.
         fit: How an image of another aspect goes into `out`.
         max_pixels: Most pixels that the header may state; checked before anything is decoded.
@@ -55,9 +65,22 @@ def decode_into(out: NDArray[np.uint8], path: str, *, fit: Fit, max_pixels: int)
             the reason alone.
         ValueError: If its header states more than `max_pixels` pixels, or tiles of more.
     """
+    _, height, width, channels = out.shape
+    with opened(path, max_pixels) as file:
+        content = file.read(min(os.fstat(file.fileno()).st_size, _MOST_PLAIN_BYTES))
+        if is_dicom(content):
+            frames, burnt_in = read_frames(io.BufferedReader(file), len(out), max_pixels)
+            for frame, image in zip(out, frames, strict=True):
+                _place(frame, image, image.size, fit)
+            return Marks(burnt_in=burnt_in)
+        image, extent = _load(file, content, (width, height), channels, fit, max_pixels)
+    _place(out[0], image, extent, fit)
+    return Marks(synthetic=SYNTHETIC_MARK in image.info)
+
+
+def _place(out: NDArray[np.uint8], image: Image.Image, extent: Size, fit: Fit) -> None:
+    """Write an image into `out`, in its size and channels."""
     height, width, channels = out.shape
-    image, extent = _load(path, (width, height), channels, fit, max_pixels)
-    marked = SYNTHETIC_MARK in image.info
     try:
         image = _to_8_bit(image, channels)
     except MemoryError:
@@ -72,7 +95,6 @@ def decode_into(out: NDArray[np.uint8], path: str, *, fit: Fit, max_pixels: int)
     # Not by np.asarray, which asks the image for more than its bytes.
     pixels = np.frombuffer(small.tobytes(), np.uint8).reshape(small.height, small.width, -1)
     out[top : top + small.height, left : left + small.width] = pixels[..., :3]
-    return marked
 
 
 def _open(path: str, flags: int) -> int:
@@ -80,24 +102,19 @@ def _open(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-def _load(
-    path: str, target: tuple[int, int], channels: int, fit: Fit, max_pixels: int
-) -> tuple[Image.Image, Size]:
-    """Return the first frame, upright, and its exact width and height."""
+@contextlib.contextmanager
+def opened(path: str, max_pixels: int) -> Iterator[io.FileIO]:
+    """Open an image file; what goes wrong with it in the block becomes a reason.
+
+    Raises:
+        FileFormatError: As `decode_into` does.
+        ValueError: In place of `DecompressionBombError`.
+    """
     try:
         with open(path, "rb", buffering=0, opener=_open) as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise IsADirectoryError
-            content = file.read(min(status.st_size, _MOST_PLAIN_BYTES))
-            plain = _plain_jpeg(content, target, channels, fit, max_pixels)
-            if plain is not None:
-                return plain
-            file.seek(0)
-            # Not by path: Pillow then maps some files into memory, and garbles raw TIFFs of
-            # orientation 5 to 8 (seen with Pillow 13.0).
-            with Image.open(io.BufferedReader(file), formats=_FORMATS) as image:
-                return _load_open(image, target, channels, fit, max_pixels)
+            yield file
     except (FileFormatError, MemoryError):
         raise
     except (FileNotFoundError, IsADirectoryError) as error:
@@ -111,12 +128,32 @@ def _load(
     except UnidentifiedImageError as error:
         empty = os.path.getsize(path) == 0
         formats = "its content is not an image in one of the formats " + ", ".join(_FORMATS)
-        raise FileFormatError("the file is empty" if empty else formats) from error
-    except OSError as error:
+        raise FileFormatError("the file is empty" if empty else f"{formats}, DICOM") from error
+    except (OSError, ImportError) as error:
         raise FileFormatError(str(error) or "cannot be read") from error
     except Exception as error:
         # Decoders meet damaged bytes with every kind of exception, SyntaxError and KeyError too.
-        raise FileFormatError(f"damaged ({type(error).__name__}: {error})") from error
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        raise FileFormatError(f"damaged ({text})") from error
+
+
+def _load(
+    file: io.FileIO,
+    content: bytes,
+    target: tuple[int, int],
+    channels: int,
+    fit: Fit,
+    max_pixels: int,
+) -> tuple[Image.Image, Size]:
+    """Return the first frame, upright, and its exact width and height."""
+    plain = _plain_jpeg(content, target, channels, fit, max_pixels)
+    if plain is not None:
+        return plain
+    file.seek(0)
+    # Not by path: Pillow then maps some files into memory, and garbles raw TIFFs of orientation 5
+    # to 8 (seen with Pillow 13.0).
+    with Image.open(io.BufferedReader(file), formats=_FORMATS) as image:
+        return _load_open(image, target, channels, fit, max_pixels)
 
 
 def _load_open(

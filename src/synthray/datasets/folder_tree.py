@@ -13,6 +13,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from synthray.datasets.dicom import is_dicom
+
 SYNTHETIC_IMAGES = "synthray.synthetic-images/1"  # what the manifest of such a folder says it is
 _MANIFEST = "manifest.json"
 
@@ -20,17 +22,24 @@ _MANIFEST = "manifest.json"
 _SPLIT_WORDS = {"train", "training", "val", "valid", "validation", "dev"}
 _SPLIT_WORDS |= {"test", "testing", "eval", "evaluation", "holdout"}
 _IMAGE_SUFFIXES = {".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".bmp", ".gif", ".webp"}
-_IMAGE_SUFFIXES |= {".pgm", ".ppm", ".pnm"}
+_IMAGE_SUFFIXES |= {".pgm", ".ppm", ".pnm", ".dcm", ".dicom"}
 _MOST_LEVELS = 100  # of folders in a class folder
 _SYSTEM = ("/proc/", "/sys/")  # files whose reading may never end, and links to everything else
 
 
 class FoundFile(NamedTuple):
-    """A file below a class folder: `name` is its path relative to the root, with `/`."""
+    """A file of a class: `name` is its path relative to the root, with `/`."""
 
     name: str
     split: str | None
     class_name: str
+    frames: int = 1
+
+    @property
+    def images(self) -> list[str]:
+        """A name for each frame."""
+        several = self.frames > 1
+        return [f"{self.name}#{i}" if several else self.name for i in range(self.frames)]
 
 
 @dataclass(frozen=True)
@@ -92,7 +101,7 @@ def scan_tree(root: Path, classes: Sequence[str] | None) -> FolderTree:
         path.relative_to(root).as_posix(): "an image beside the class folders has no class"
         for folder in beside
         for path in folder.iterdir()
-        if _is_image(path.name) and not _hidden(path.name) and not path.is_dir()
+        if not _hidden(path.name) and not path.is_dir() and _is_image(path)
     }
     manifests = _manifests(root, [file.name for file in files], beside)
     return FolderTree(
@@ -121,7 +130,7 @@ def scan_labelled(
     unused: dict[str, str] = {}
     names = sorted(_walk(root, root, unused))
     labels, lost = label(names)
-    others = {name for name in names if not _is_image(name)}  # such as the table itself
+    others = {name for name in names if not _is_image(root / name)}  # such as the table itself
     unused |= {name: reason for name, reason in lost.items() if name not in others}
     class_of = _numbers(set(labels.values()))
     class_names = _class_names(root, "label", list(dict.fromkeys(class_of.values())), classes)
@@ -152,8 +161,15 @@ def _manifests(root: Path, names: Sequence[str], beside: Sequence[Path]) -> dict
     return {name: manifest for name, manifest in found.items() if manifest}
 
 
-def _is_image(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in _IMAGE_SUFFIXES
+def _is_image(path: Path) -> bool:
+    """Whether a file looks like one; names of DICOM files often do not tell."""
+    if path.suffix.lower() in _IMAGE_SUFFIXES:
+        return True
+    with contextlib.suppress(OSError):
+        if path.is_file():
+            with path.open("rb") as file:
+                return is_dicom(file.read(132))
+    return False
 
 
 def class_tree_above(folder: Path) -> Path | None:

@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import os
-import warnings
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import get_args
 
-import numpy as np
-from joblib import cpu_count
-from numpy.typing import NDArray
-
-from synthray._files import free_memory
-from synthray._progress import progress_bar
-from synthray.datasets.decode import Fit, decode_into
-from synthray.datasets.folder_tree import FolderTree, scan_labelled, scan_tree
+from synthray.datasets.decode import Fit
+from synthray.datasets.folder_tree import scan_labelled, scan_tree
 from synthray.datasets.group_table import Groups, group_values
-from synthray.datasets.image_dataset import ImageDataset, SkippedFile
+from synthray.datasets.image_dataset import ImageDataset
 from synthray.datasets.pixels import checked_image_shape
+from synthray.datasets.read_tree import Reading, read_tree
 from synthray.datasets.table import Labels, table_labels
-from synthray.exceptions import FileFormatError, SkippedFilesWarning, SynthrayWarning
-
-_STRICT = "Repair, move or remove it, or pass strict=False to skip such files."
-_FILES_A_TASK = 16  # a task of one small file would spend as long on the queue as on the file
 
 
 def load_image_folder(
@@ -145,137 +132,17 @@ def load_image_folder(
         >>> data.names.tolist()
         ['fractured/p1_a.png', 'fractured/p1_b.png', 'intact/p2_a.png']
     """
-    root = Path(path)
-    shape = checked_image_shape(image_shape)
-    _check_arguments(classes, fit, max_pixels, workers)
+    root, shape = Path(path), checked_image_shape(image_shape)
+    reading = Reading(classes, fit, strict, max_pixels, workers, progress)
     if labels is None:
         tree = scan_tree(root, classes)
     else:
         tree = scan_labelled(root, classes, partial(table_labels, labels, root))
-    found = [file.name for file in tree.files]
-    lost, synthetic = dict(tree.unused), set(filter(tree.below_manifest, found))
-    if strict and lost:
-        raise FileFormatError(f"Cannot use {min(lost)!r}: {lost[min(lost)]}. {_STRICT}")
-    needed, free = len(found) * math.prod(shape), free_memory()
-    if needed > free:
-        raise MemoryError(
-            f"{len(found):,} images of {shape} take {needed / 1e9:,.1f} GB, and {free / 1e9:,.1f} "
-            "GB of memory are free. Ask for a smaller image_shape, or load fewer files."
-        )
-
-    def decode(name: str, out: NDArray[np.uint8]) -> None:
-        try:
-            if decode_into(out, os.path.join(root, name), fit=fit, max_pixels=max_pixels):
-                synthetic.add(name)
-        except FileFormatError as error:
-            if strict:
-                raise FileFormatError(f"Cannot read {name!r}: {error}. {_STRICT}") from error
-            lost[name] = str(error)
-
-    files_of = {split: [f for f in tree.files if f.split == split] for split in tree.splits}
-    # One array a split, filled in place: splitting a joint array would hold the images twice.
-    images = {s: np.zeros((len(files), *shape), np.uint8) for s, files in files_of.items()}
-    rows = {split: iter(array) for split, array in images.items()}
-    outs = [next(rows[file.split]) for file in tree.files]
-    tasks = [slice(i, i + _FILES_A_TASK) for i in range(0, len(found), _FILES_A_TASK)]
-    pool = ThreadPoolExecutor(workers or cpu_count())
-    with (
-        progress_bar(len(found), "Reading", unit="files", verbose=int(progress)) as bar,
-        warnings.catch_warnings(),
-    ):
-        # Pillow warns of odd metadata, which nobody can act on, and of big images, which have a
-        # limit of their own here.
-        warnings.simplefilter("ignore")
-        try:
-            for done in pool.map(lambda task: list(map(decode, found[task], outs[task])), tasks):
-                bar.update(len(done))
-        finally:
-            pool.shutdown(cancel_futures=True)
-    _check_readable(tree, lost)
-    kept = [i for i, name in enumerate(found) if name not in lost]
-    values = group_values(groups, root, found, np.asarray(kept, np.intp))
     provenance = {
         "source": "load_image_folder",
         "path": str(root),
         "fit": fit,
         "image_shape": list(shape),
         **({"labels": [str(labels[0]), *labels[1:]]} if labels else {}),
-        **({"synthetic": dict(tree.manifests)} if tree.manifests else {}),
     }
-    result: dict[str | None, ImageDataset] = {}
-    for split, files in files_of.items():
-        own = [tree.files[i].split == split for i in kept]
-        used = [file for file in files if file.name not in lost]
-        result[split] = ImageDataset.from_arrays(
-            _compact(images.pop(split), [file.name not in lost for file in files]),
-            [tree.class_names.index(file.class_name) for file in used],
-            class_names=tree.class_names,
-            groups=None if values is None else values[own],
-            names=[file.name for file in used],
-            synthetic=[file.name in synthetic for file in used],
-            skipped=[
-                SkippedFile(name, reason)
-                for name, reason in sorted(lost.items())
-                # What lies in none of the splits is listed by each of them.
-                if split in (None, top := name.partition("/")[0]) or top not in tree.splits
-            ],
-            provenance=provenance if split is None else provenance | {"split": split},
-        )
-    if lost:
-        warnings.warn(
-            f"Skipped {len(lost):,} of {len(found) + len(tree.unused):,} files in {str(root)!r}, "
-            f"such as {min(lost)!r} ({lost[min(lost)]}). The data set lists them in `skipped`; "
-            "strict=True raises instead.",
-            SkippedFilesWarning,
-            stacklevel=2,
-        )
-    synthetic -= lost.keys()
-    if synthetic:
-        warnings.warn(
-            f"{len(synthetic):,} of {len(kept):,} images in {str(root)!r} are synthetic, such as "
-            f"{min(synthetic)!r}. `synthetic` says which; no comparison takes them for real ones.",
-            SynthrayWarning,
-            stacklevel=2,
-        )
-    if None in result:
-        return result[None]
-    return {str(split): data for split, data in result.items()}
-
-
-def _compact(images: NDArray[np.uint8], keep: Sequence[bool]) -> NDArray[np.uint8]:
-    """Move the rows to keep to the front, in place, and freeze: copies would take memory twice."""
-    rows = np.flatnonzero(keep)
-    for target, source in enumerate(rows):
-        if target != source:
-            images[target] = images[source]
-    images.flags.writeable = False
-    return images[: len(rows)]
-
-
-def _check_readable(tree: FolderTree, lost: dict[str, str]) -> None:
-    """Raise if a class or a split has no readable image."""
-    parts = [(f"class {name!r}", name, 2) for name in tree.class_names]
-    parts += [(f"split {name!r}", name, 1) for name in tree.splits if name is not None]
-    for what, part, column in parts:
-        files = [file.name for file in tree.files if file[column] == part]
-        if not all(name in lost for name in files):
-            continue
-        got = "no file at all"
-        if files:
-            got = f"{len(files):,} unreadable files, such as {files[0]!r} ({lost[files[0]]})"
-        raise ValueError(
-            f"Expected at least one readable image of the {what}, got {got}. Add images, or "
-            "remove the folder."
-        )
-
-
-def _check_arguments(
-    classes: Sequence[str] | None, fit: str, max_pixels: int, workers: int | None
-) -> None:
-    if fit not in get_args(Fit):
-        raise ValueError(f"Expected fit to be one of {get_args(Fit)}, got {fit!r}.")
-    if isinstance(classes, str) or len(set(classes or ())) != len(classes or ()):
-        raise ValueError(f"Expected classes as a sequence of different names, got {classes!r}.")
-    for name, value in (("max_pixels", max_pixels), ("workers", 1 if workers is None else workers)):
-        if value < 1:
-            raise ValueError(f"Expected {name} of at least 1, got {value}.")
+    return read_tree(root, tree, shape, reading, partial(group_values, groups, root), provenance)
