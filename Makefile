@@ -171,5 +171,5 @@ $(INSTALLED_WHEEL): $(SOURCES)
 $(INSTALLED_LOWEST): pyproject.toml | $(INSTALLED_DEV)
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)-lowest
 	$(BIN)/uv pip install --quiet --python $(VENV)-lowest/bin/python --resolution lowest-direct \
-		-e . "hypothesis>=6.100" "pytest>=8.3" "sybil>=9"
+		-e '.[dicom]' "hypothesis>=6.100" "pytest>=8.3" "sybil>=9"
 	@touch $@

@@ -19,6 +19,7 @@ from synthray.comparison.result import ArmRun, ComparisonResult
 from synthray.comparison.runner import run_comparison, train_classifier
 from synthray.comparison.training import Training
 from synthray.comparison.tuning import TuningReport, tune
+from synthray.datasets.dicom_folder import load_dicom_folder
 from synthray.datasets.image_dataset import ImageDataset, SkippedFile
 from synthray.datasets.image_folder import load_image_folder
 from synthray.datasets.medmnist import load_medmnist
@@ -96,6 +97,7 @@ __all__ = [
     "filter_samples",
     "find_duplicates",
     "load_backbone",
+    "load_dicom_folder",
     "load_image_folder",
     "load_medmnist",
     "make_phantoms",

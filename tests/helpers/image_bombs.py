@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, PngImagePlugin
 
+from helpers.dicom_bombs import dicoms
+
 Write = Callable[[Path], Any]
 Cases = Iterator[tuple[str, Write]]
 SIDE = 8192  # pixels: with its square, the most that is read by default
@@ -59,6 +61,7 @@ def images() -> Cases:
     yield "huge.gif", lambda path: path.write_bytes(_huge_gif())
     yield "huge.jpg", lambda path: path.write_bytes(_huge_jpeg())
     yield "scans.jpg", lambda path: path.write_bytes(_many_scans())
+    yield from dicoms()
     text, packed = PngImagePlugin.PngInfo(), PngImagePlugin.PngInfo()
     for i in range(9):
         text.add_text(f"note{i}", "x" * 10**6)

@@ -15,9 +15,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from pydicom.uid import JPEGBaseline8Bit
 
 import synthray as sr
 from helpers.counts import count
+from helpers.dicom import NATIVE, write_dicom
 from helpers.strategies import attempt, damaged, folder, share
 from helpers.tiny import tiny_augmenter
 from helpers.toys import Still
@@ -52,6 +54,10 @@ KINDS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "lossless.webp": ("WEBP", "RGBA", {"lossless": True}),
     "pgm": ("PPM", "L", {}),
     "ppm": ("PPM", "RGB", {}),
+    "dcm": ("DICOM", "I;16", {"PixelPaddingValue": 9, "WindowCenter": 9000, "WindowWidth": 9000}),
+    "implicit.dcm": ("DICOM", "L", {"syntax": NATIVE["implicit"], "bare": "meta"}),
+    "deflated.dcm": ("DICOM", "I;16", {"syntax": NATIVE["deflated"]}),
+    "jpeg.dcm": ("DICOM", "L", {"syntax": JPEGBaseline8Bit}),
 }
 
 
@@ -65,6 +71,12 @@ def content_of(kind: str) -> bytes:
         "F": lambda: Image.fromarray((rows * 0.7 - columns).astype(np.float32)),
     }.get(mode, lambda: gray.convert("RGB").convert(mode))()
     stream = io.BytesIO()
+    if form == "DICOM":
+        if "syntax" in options and options["syntax"] == JPEGBaseline8Bit:
+            picture.save(stream, "JPEG")
+            options = options | {"compressed": [stream.getvalue() + bytes(stream.tell() % 2)]}
+        with folder() as path:
+            return write_dicom(path / "x", np.asarray(picture), **options).read_bytes()
     picture.save(stream, form, **options)
     return stream.getvalue()
 

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from synthray.exceptions import FileFormatError
 
@@ -196,11 +196,15 @@ def _check_frames(stream: BinaryIO, n: int, options: dict[str, Any]) -> None:
         if len(frame) > 2 * most + 2**16 or frame.count(_JPEG_SCAN) > 100:
             raise FileFormatError("damaged: a frame is longer compressed than it should be")
         if options["transfer_syntax_uid"] in _BY_PILLOW:
-            with Image.open(io.BytesIO(frame), formats=("JPEG", "JPEG2000")) as image:
-                if image.size != size:
-                    raise FileFormatError(
-                        f"damaged: a frame of {image.size} pixels, and a header of {size}"
-                    )
+            try:
+                with Image.open(io.BytesIO(frame), formats=("JPEG", "JPEG2000")) as image:
+                    found = image.size
+            except Image.DecompressionBombError:
+                found = None
+            except UnidentifiedImageError:  # such as JPEG of 12 bits, for another decoder
+                continue
+            if found != size:
+                raise FileFormatError("damaged: a compressed frame is larger than it should be")
 
 
 def _shown(array: NDArray[Any], kind: Any, header: Any, index: int) -> Image.Image:
@@ -330,5 +334,6 @@ def _look_up(values: NDArray[Any], item: Any, header: Any) -> tuple[NDArray[np.f
         if len(data) >= 2 * n:
             data = data[: 2 * n].view("<u2" if header.original_encoding[1] else ">u2")
     entries = np.asarray(data, np.float64)[:n]
-    places = np.clip(np.nan_to_num(values) - first, 0, len(entries) - 1)
+    # As floats, because unsigned ones below the first would be large.
+    places = np.clip(np.nan_to_num(values.astype(np.float64)) - first, 0, len(entries) - 1)
     return entries[places.astype(np.intp)], 2.0**bits - 1

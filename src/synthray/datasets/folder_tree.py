@@ -205,7 +205,7 @@ def _synthetic_manifest(folder: Path) -> dict[str, Any]:
 
 
 def _hidden(name: str) -> bool:
-    return name.startswith(".") or name == "__MACOSX"
+    return name.startswith(".") or name in ("__MACOSX", "DICOMDIR")
 
 
 def _subfolders(folder: Path) -> list[str]:
