@@ -99,6 +99,13 @@ class TestPatients:
             assert word not in text + repr(data)
         assert data.annotations == {}
 
+    def test_a_reason_quotes_no_patient(self, two_classes: Path) -> None:
+        path = two_classes / "ap" / "2.dcm"  # where the identifier is said to be a number
+        path.write_bytes(path.read_bytes().replace(b"\x10\0\x20\0LO", b"\x10\0\x20\0FD"))
+        with pytest.warns(SkippedFilesWarning, match="Skipped 1 of 6"):
+            data = load(two_classes)
+        assert data.skipped[0].reason == "damaged (BytesLengthException in its header)"
+
     @pytest.mark.parametrize(
         ("options", "error", "message"),
         [
@@ -172,7 +179,7 @@ class TestFrames:
             data = load(two_classes, frames="all")
         assert len(data) == 6
         assert [file.name for file in data.skipped] == ["ap/1b", "ap/1c"]
-        assert data.skipped[1].reason == "damaged: it cannot hold 1,000,000,000 frames"
+        assert data.skipped[1].reason == "damaged: it cannot hold 1000000000 frames"
         assert (data.images[:, 0, :, 0] == [0, 128, 255]).all()
 
 

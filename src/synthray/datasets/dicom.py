@@ -79,8 +79,13 @@ def read_header(file: BinaryIO, keywords: Sequence[str]) -> dict[str, str]:
     """
     if not is_dicom(file.read(132)):
         raise FileFormatError("not a DICOM file")
-    header = _read(file, [tag_of(keyword) for keyword in keywords])[0]
-    values = [header.get(keyword) for keyword in keywords]
+    try:
+        header = _read(file, [tag_of(keyword) for keyword in keywords])[0]
+        values = [header.get(keyword) for keyword in keywords]
+    except FileFormatError:
+        raise
+    except Exception as error:  # not with its text, which may quote a patient's name
+        raise FileFormatError(f"damaged ({type(error).__name__} in its header)") from None
     multiple = pydicom().multival.MultiValue
     lists = [v if isinstance(v, multiple) else [] if v is None else [v] for v in values]
     texts = ["\\".join(map(str, several)).strip(" \0") for several in lists]

@@ -197,16 +197,16 @@ class _Headers:
             try:
                 with opened(path, self.reading.max_pixels) as file:
                     found = read_header(io.BufferedReader(file), keywords)
-                    frames = max(int(found["NumberOfFrames"] or 1), 1)
-                    if frames > os.path.getsize(path):
-                        raise FileFormatError(f"damaged: it cannot hold {frames:,} frames")
+                frames = found["NumberOfFrames"] or "1"
+                if not frames.isdecimal() or int(frames) > os.path.getsize(path):
+                    raise FileFormatError(f"damaged: it cannot hold {frames} frames")
             except FileFormatError as error:
                 self.lost[name] = str(error)
                 return
             known = next((f"{k}:{found[k]}" for k in _PATIENT if found[k]), None)
             self._patients[name] = known or f"file:{self.root.resolve() / name}"
             self._labels[name] = found[self.keyword] if self.keyword else ""
-            self.frames[name] = frames
+            self.frames[name] = max(int(frames), 1)
 
         self.reading.each(header, len(names), "Reading headers")
 

@@ -112,7 +112,7 @@ def scan_tree(root: Path, classes: Sequence[str] | None) -> FolderTree:
 def scan_labelled(
     root: Path,
     classes: Sequence[str] | None,
-    label: Callable[[Sequence[str]], tuple[Mapping[str, str], Mapping[str, str]]],
+    label: Callable[[Sequence[str]], tuple[dict[str, str], dict[str, str]]],
 ) -> FolderTree:
     """Find all files below `root`, whose classes do not come from folders.
 

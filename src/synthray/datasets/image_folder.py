@@ -46,7 +46,8 @@ def load_image_folder(
     link) above `path`.
 
     The content decides the format, not the extension: JPEG, PNG, TIFF, BMP, and also GIF, WebP
-    and PNM; of an animation or a stack, the first frame. Every mode becomes 8 bits:
+    and PNM; of an animation or a stack, the first frame. With `synthray[dicom]` installed, DICOM
+    too, as `load_dicom_folder` shows it. Every mode becomes 8 bits:
 
     - EXIF orientation is applied.
     - Transparency is composited over black.
@@ -90,8 +91,8 @@ def load_image_folder(
             black bars; `"stretch"` distorts it; `"crop"` keeps the centre that fills the shape.
         strict: Whether a file that cannot be used raises an error; otherwise it is skipped.
         max_pixels: Most pixels (width times height) that a file may state, also of a tile of a
-            TIFF; those of a WebP count twice. More is always an error: a small file can unpack to
-            more memory than there is.
+            TIFF; those of a WebP and of DICOM in colour count twice. More is always an error: a
+            small file can unpack to more memory than there is.
         workers: Number of threads; by default, as many as there are cores.
         progress: Whether to show a progress bar (unless reading takes a moment only).
 
@@ -102,7 +103,8 @@ def load_image_folder(
 
     Warns:
         SkippedFilesWarning: Once, if files were skipped, with their number.
-        SynthrayWarning: Once, if images are synthetic, with their number.
+        SynthrayWarning: Once, if images are synthetic, with their number; and once, if DICOM files
+            declare text burnt into their pixels.
 
     Raises:
         FileNotFoundError: If there is no such folder.

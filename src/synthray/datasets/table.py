@@ -130,7 +130,9 @@ def read_table(
     return Table(path, keys[0], column, values)
 
 
-def table_labels(labels: Labels, root: Path, names: Sequence[str]) -> tuple[dict[str, str], ...]:
+def table_labels(
+    labels: Labels, root: Path, names: Sequence[str]
+) -> tuple[dict[str, str], dict[str, str]]:
     """Return the label of each file that has one, and why the other files and rows have none.
 
     Args:
