@@ -68,6 +68,11 @@ class TestPatients:
             "frames": "first",
         }
 
+    def test_files_of_one_study_show_one_patient(self, two_classes: Path) -> None:
+        write(two_classes, "ap/0", StudyInstanceUID=FILES["ap/2.dcm"][1])
+        found = groups(load(two_classes))
+        assert found["ap/0"] == found["ap/2.dcm"] == 0
+
     def test_a_patient_in_two_splits(self, tmp_path: Path) -> None:
         for name, patient in (("test/a/1", "q"), ("test/b/2", "p"), ("train/a/3", "p")):
             write(tmp_path, name, PatientID=patient)

@@ -26,7 +26,7 @@ from synthray.exceptions import FileFormatError
 
 Frames: TypeAlias = Literal["first", "all"]
 
-# Who is shown: the first of these that a file has. Files of one study show one patient.
+# Who is shown: the first of these that a file, or another of its study, has.
 _PATIENT = ("PatientID", "StudyInstanceUID", "SOPInstanceUID")
 
 
@@ -96,9 +96,9 @@ def load_dicom_folder(
 
     Returns:
         The images in the order of their sorted relative paths; or, for a tree of splits, a dict
-        from split name (sorted) to data set. `groups` holds the patient: `PatientID`, or else
-        `StudyInstanceUID`; a file without either is a patient of its own. `skipped` holds the
-        files that were not used.
+        from split name (sorted) to data set. `groups` holds the patient: `PatientID`, also that of
+        another file of the same study, or else `StudyInstanceUID`; a file without either is a
+        patient of its own. `skipped` holds the files that were not used.
 
     Warns:
         SkippedFilesWarning: Once, if files were skipped, with their number.
@@ -184,7 +184,7 @@ class _Headers:
         self.frames: dict[str, int] = {}
         self.lost: dict[str, str] = {}
         self._labels: dict[str, str] = {}
-        self._patients: dict[str, str] = {}
+        self._identifiers: dict[str, list[str]] = {}
 
     def read(self, names: Sequence[str]) -> None:
         """Read headers that have not been read yet."""
@@ -203,8 +203,7 @@ class _Headers:
             except FileFormatError as error:
                 self.lost[name] = str(error)
                 return
-            known = next((f"{k}:{found[k]}" for k in _PATIENT if found[k]), None)
-            self._patients[name] = known or f"file:{self.root.resolve() / name}"
+            self._identifiers[name] = [f"{k}:{found[k]}" if found[k] else "" for k in _PATIENT]
             self._labels[name] = found[self.keyword] if self.keyword else ""
             self.frames[name] = max(int(frames), 1)
 
@@ -220,7 +219,13 @@ class _Headers:
         self, found: Sequence[str], kept: NDArray[np.intp], key: bytes | None
     ) -> NDArray[Any]:
         """Return the patient of each file that was kept: a number, or a keyed hash."""
-        patients = [self._patients[found[i]] for i in kept]
+        names = [found[i] for i in kept]
+        of_study = {study: p for p, study, _ in self._identifiers.values() if p and study}
+        patients = [
+            patient or of_study.get(study) or study or file or f"file:{self.root.resolve() / name}"
+            for name in names
+            for patient, study, file in [self._identifiers[name]]
+        ]
         if key is None:
             numbers = {patient: i for i, patient in enumerate(dict.fromkeys(patients))}
             return np.asarray([numbers[patient] for patient in patients], np.int64)
