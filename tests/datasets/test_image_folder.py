@@ -203,6 +203,22 @@ class TestTrees:
         assert len(data) == 3
         assert [file.name for file in data.skipped] == sorted(names)
 
+    def test_without_classes(self, two_classes: Path) -> None:
+        save(two_classes, "0.png")
+        (two_classes / "notes.txt").write_text("no image")
+        with pytest.warns(SkippedFilesWarning, match=r"notes\.txt"):
+            data = load(two_classes, (8, 8, 1), classes=())
+        assert data.names is not None
+        assert data.names.tolist() == ["0.png", "fractured/3.png", "intact/1.png", "intact/2.png"]
+        assert data.class_names == ("unlabelled",)
+
+    def test_splits_without_classes(self, tmp_path: Path) -> None:
+        for name in ("train/1.png", "train/p/2.png", "test/3.png", "beside.png"):
+            save(tmp_path, name)
+        with pytest.warns(SkippedFilesWarning, match=r"beside\.png"):
+            splits = load_splits(tmp_path, classes=())
+        assert {name: len(data) for name, data in splits.items()} == {"test": 1, "train": 2}
+
 
 class TestErrors:
     def test_no_folder(self, tmp_path: Path) -> None:

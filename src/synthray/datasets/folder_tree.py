@@ -24,6 +24,8 @@ _SPLIT_WORDS |= {"test", "testing", "eval", "evaluation", "holdout"}
 _IMAGE_SUFFIXES = {".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".bmp", ".gif", ".webp"}
 _IMAGE_SUFFIXES |= {".pgm", ".ppm", ".pnm", ".dcm", ".dicom"}
 _MOST_LEVELS = 100  # of folders in a class folder
+UNLABELLED = "unlabelled"
+"""The only class of a tree that is read without classes."""
 _SYSTEM = ("/proc/", "/sys/")  # files whose reading may never end, and links to everything else
 
 
@@ -68,6 +70,8 @@ class FolderTree:
 
 def scan_tree(root: Path, classes: Sequence[str] | None) -> FolderTree:
     """Find the classes, splits and files below `root`; see `load_image_folder` for the rules."""
+    if classes is not None and not classes:
+        return scan_labelled(root, None, lambda names: (dict.fromkeys(names, UNLABELLED), {}))
     first = _subfolders(root)
     if not first:
         raise ValueError(
@@ -107,6 +111,13 @@ def scan_tree(root: Path, classes: Sequence[str] | None) -> FolderTree:
     return FolderTree(
         class_names, splits, tuple(sorted(files)), dict(sorted(unused.items())), manifests
     )
+
+
+def holds_classes(root: Path) -> bool:
+    """Whether a folder, or its splits, holds two class folders or more."""
+    first = _subfolders(root)
+    splits = [name for name in first if _means_split(name)]
+    return len({n for split in splits for n in _subfolders(root / split)} if splits else first) > 1
 
 
 def scan_labelled(

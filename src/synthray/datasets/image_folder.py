@@ -75,7 +75,8 @@ def load_image_folder(
             time; the row may lack the extension. Labels are strings or numbers. Rows without a
             file, and images without a label (an empty one, `NA`), are listed in `skipped`.
         classes: Names of the classes to read, in label order; by default all, sorted (as numbers,
-            if they are whole numbers).
+            if they are whole numbers). Without any, `()`, folders mean nothing but splits, and all
+            images are of one class, `"unlabelled"`.
         groups: Which images belong together (a patient, a radiograph and its copies), so that
             no split cuts them apart. One of
 
