@@ -13,7 +13,12 @@ from numpy.typing import NDArray
 from synthray.datasets import splits
 from synthray.datasets.image_dataset import ImageDataset
 from synthray.duplicates.duplicates import find_duplicates
-from synthray.duplicates.leakage import LeakageReport, audit_leakage, fold_leakage
+from synthray.duplicates.leakage import (
+    LeakageReport,
+    audit_leakage,
+    fold_leakage,
+    joined_groups,
+)
 from synthray.exceptions import LeakageError, LeakageWarning
 
 Leakage = Literal["warn", "raise", "off"]
@@ -55,7 +60,7 @@ def judge_by_test_set(
     if leakage != "off":
         leak = audit_leakage(train, test, verbose=0)
         _announce(leak, leakage, say)
-        groups = _join_groups(test, leak.test_clusters)
+        groups = joined_groups(test.groups, leak.test_clusters)
     rows = (np.arange(len(train)), np.arange(len(test)))
     return Judging((rows,), test, np.zeros(len(test), np.int64), groups, leak, "one test set", True)
 
@@ -71,7 +76,7 @@ def judge_by_folds(data: ImageDataset, cv: Any, leakage: Leakage, say: Say) -> J
     groups, clusters = data.groups, None
     if leakage != "off":
         clusters = find_duplicates(data, verbose=0)
-        groups = _join_groups(data, clusters)
+        groups = joined_groups(data.groups, clusters)
         say(_describe_clusters(data, clusters, groups))
     if isinstance(cv, int | np.integer) and not isinstance(cv, bool):
         found = list(splits.folds(data.labels, groups, int(cv), FOLD_SEED))
@@ -122,22 +127,6 @@ def _split_by(cv: Any, data: ImageDataset, groups: Any) -> list[tuple[Rows, Rows
             "repeated folds; for repetitions pass more seeds."
         )
     return found
-
-
-def _join_groups(data: ImageDataset, clusters: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return groups that keep both given groups and duplicate clusters whole."""
-    if data.groups is None:
-        return clusters
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    given = data.group_codes
-    n = int(given.max(initial=0)) + 1
-    edges = (np.ones(len(data), bool), (given, n + clusters))
-    size = n + int(clusters.max(initial=0)) + 1
-    _, component = connected_components(coo_array(edges, shape=(size, size)), directed=False)
-    joined: NDArray[np.int64] = np.unique(component[given], return_inverse=True)[1]
-    return joined.astype(np.int64)
 
 
 def _describe_clusters(

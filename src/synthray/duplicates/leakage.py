@@ -201,10 +201,10 @@ def audit_leakage(
     check_alike({"train": train, "test": test})
     clusters = find_duplicates(np.concatenate([train.images, test.images]), verbose=verbose)
     ours, theirs = np.split(clusters, [len(train)])
-    return _report(
+    return leakage_report(
         (train, ours, np.zeros_like(ours)),
         (test, theirs, np.ones_like(theirs)),
-        same_group=_shared_groups(train, test),
+        same_group=shared_groups(train, test),
     )
 
 
@@ -219,14 +219,14 @@ def fold_leakage(
         clusters: Duplicate clusters as `find_duplicates` returns them, shape `(n,)`.
     """
     side = (data, clusters, folds)
-    return _report(side, side, same_group=None)
+    return leakage_report(side, side, same_group=None)
 
 
 Side = tuple[ImageDataset, NDArray[np.int64], NDArray[np.int64]]
 """Images, their duplicate clusters, and their folds: training and test share none."""
 
 
-def _report(train_side: Side, test_side: Side, *, same_group: int | None) -> LeakageReport:
+def leakage_report(train_side: Side, test_side: Side, *, same_group: int | None) -> LeakageReport:
     """Compare each test image with the training images of its cluster in other folds."""
     train, train_clusters, train_folds = train_side
     test, test_clusters, test_folds = test_side
@@ -263,16 +263,40 @@ def _report(train_side: Side, test_side: Side, *, same_group: int | None) -> Lea
     )
 
 
-def _shared_groups(train: ImageDataset, test: ImageDataset) -> int | None:
-    """Return how many test images share a group with training; `None` if that cannot be told."""
+def shared_groups(
+    train: ImageDataset, test: ImageDataset, *, same_table: bool = False
+) -> int | None:
+    """Return how many test images share a group with training; `None` if that cannot be told.
+
+    Args:
+        train: Images to train on.
+        test: Images to test on.
+        same_table: Whether the groups of both are known to have the same meaning.
+    """
     if train.groups is None or test.groups is None:
         return None
     origins = [{**data.provenance, "split": None} for data in (train, test)]
-    if origins[0] != origins[1]:
+    if origins[0] != origins[1] and not same_table:
         return None
     if (train.groups.dtype.kind in "iu") != (test.groups.dtype.kind in "iu"):
         return None
     return int(np.isin(test.groups, train.groups).sum())
+
+
+def joined_groups(groups: NDArray[Any] | None, clusters: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return groups that keep both given groups and duplicate clusters whole, each `(n,)`."""
+    if groups is None:
+        return clusters
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    given = np.unique(groups, return_inverse=True)[1]
+    n = int(given.max(initial=0)) + 1
+    edges = (np.ones(len(given), bool), (given, n + clusters))
+    size = n + int(clusters.max(initial=0)) + 1
+    _, component = connected_components(coo_array(edges, shape=(size, size)), directed=False)
+    joined: NDArray[np.int64] = np.unique(component[given], return_inverse=True)[1]
+    return joined.astype(np.int64)
 
 
 def _percent(share: float | None) -> str:
