@@ -23,6 +23,8 @@ from synthray.datasets.dicom_folder import load_dicom_folder
 from synthray.datasets.image_dataset import ImageDataset, SkippedFile
 from synthray.datasets.image_folder import load_image_folder
 from synthray.datasets.medmnist import load_medmnist
+from synthray.duplicates.audit import audit_images
+from synthray.duplicates.audit_report import AuditReport
 from synthray.duplicates.duplicates import find_duplicates
 from synthray.duplicates.leakage import LeakageReport, audit_leakage
 from synthray.evaluation.evaluate import SampleReport, SampleScores, evaluate_samples
@@ -56,6 +58,7 @@ __all__ = [
     "R3GAN",
     "Arm",
     "ArmRun",
+    "AuditReport",
     "ComparisonResult",
     "CrossFittedTeacher",
     "CycleGAN",
@@ -91,6 +94,7 @@ __all__ = [
     "TranslationAugmenter",
     "TuningReport",
     "__version__",
+    "audit_images",
     "audit_leakage",
     "classic_augmentation",
     "evaluate_samples",

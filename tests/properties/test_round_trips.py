@@ -19,6 +19,7 @@ from PIL import Image
 import synthray as sr
 from helpers.counts import count
 from helpers.generators import set_weights, tiny_cyclegan, tiny_dcgan, tiny_r3gan
+from helpers.image_trees import write_tree
 from helpers.results import make_leak, make_result
 from helpers.strategies import NAMES, attempt, datasets, folder, share
 from helpers.tiny import TinyGAN, tiny_augmenter
@@ -240,6 +241,39 @@ def test_image_folders(
     assert back.groups is not None
     assert back.groups.tolist() == [groups[i] for i in rows]
     assert not back.synthetic.any()
+    count(SAVED)
+
+
+@share(2)
+@given(
+    classes=st.lists(FOLDERS, min_size=2, max_size=2, unique_by=form),
+    names=st.lists(FOLDERS, min_size=4, max_size=4, unique=True),
+    shown=st.lists(st.integers(-8, 7), min_size=4, max_size=4),
+    splits=st.booleans(),
+)
+def test_tables_of_an_audit(
+    classes: list[str], names: list[str], shown: list[int], splits: bool
+) -> None:
+    homes = [f"{split}/{name}" for split in ("train", "test") for name in classes]
+    homes = homes if splits else [*classes, *classes]
+    files = [f"{home}/{name}" for home, name in zip(homes, names, strict=True)]
+    with folder() as path:
+        write_tree(path / "images", dict(zip(files, shown, strict=True)))
+        report = sr.audit_images(path / "images", verbose=0)
+        report.to_csv(path / "audit.csv")
+        groups = (path / "audit.csv", "group")
+        back = sr.load_image_folder(path / "images", groups=groups, progress=False)
+    parts = [back] if isinstance(back, sr.ImageDataset) else list(back.values())
+    found: dict[str, str] = {}
+    for part in parts:
+        assert part.names is not None
+        assert part.groups is not None
+        found |= dict(zip(part.names.tolist(), part.groups.tolist(), strict=True))
+    assert found == {n: str(g) for n, g in zip(report.names, report.clusters, strict=True)}
+    assert sorted(found) == sorted(files)
+    same_image = {n: k if k >= 0 else -1 - k for n, k in zip(files, shown, strict=True)}
+    pairs = {(found[name], same_image[name]) for name in files}
+    assert len(pairs) == len(set(found.values())) == len(set(same_image.values()))
     count(SAVED)
 
 

@@ -97,6 +97,17 @@ def _place(out: NDArray[np.uint8], image: Image.Image, extent: Size, fit: Fit) -
     out[top : top + small.height, left : left + small.width] = pixels[..., :3]
 
 
+def read_header(path: str) -> tuple[int, int, str] | None:
+    """Return width, height and mode (as Pillow calls it) that a file states, if it can be told.
+
+    Args:
+        path: An image that `decode_into` has read before: it is a regular file.
+    """
+    with contextlib.suppress(Exception), Image.open(path, formats=_FORMATS) as image:
+        return *image.size, image.mode
+    return None
+
+
 def _open(path: str, flags: int) -> int:
     """Open without waiting for the other end of a pipe."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

@@ -9,3 +9,6 @@ Comparison = Any
 
 SampleReport = Any
 """A `SampleReport`, known in the same way."""
+
+AuditReport = Any
+"""An `AuditReport`, known in the same way."""

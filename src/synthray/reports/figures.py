@@ -93,10 +93,15 @@ def tile(images: Image, columns: int, *, gap: int = 2) -> Image:
     return np.asarray(framed[gap : len(framed) - gap, gap : framed.shape[1] - gap])
 
 
-def png_rows(rows: Mapping[str, Iterable[Image]]) -> dict[str, list[str]]:
-    """Return rows of images as data URIs of PNGs, shrunk so that a page stays small."""
+def png_rows(rows: Mapping[str, Iterable[Image]], *, budget: int = _BUDGET) -> dict[str, list[str]]:
+    """Return rows of images as data URIs of PNGs, shrunk so that a page stays small.
+
+    Args:
+        rows: Images by name.
+        budget: Bytes of pixels of all images together, at most.
+    """
     sizes = [image.shape[-1] for row in rows.values() for image in row]
-    longest = min(_LONGEST, int((_BUDGET / max(sum(sizes), 1)) ** 0.5))
+    longest = min(_LONGEST, int((budget / max(sum(sizes), 1)) ** 0.5))
     return {name: [_png(image, longest) for image in row] for name, row in rows.items()}
 
 

@@ -8,7 +8,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from synthray._progress import duration
-from synthray.reports import Comparison, SampleReport, plots, words
+from synthray.reports import AuditReport, Comparison, SampleReport, plots, words
 from synthray.reports.figures import PALETTE, png_pairs, png_rows
 from synthray.statistics import metrics
 from synthray.statistics.verdicts import Statistics
@@ -16,6 +16,7 @@ from synthray.statistics.verdicts import Statistics
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_PAIRS = 3_000_000  # bytes of pixels, for the pairs of an audit: a page of 2 to 4 MB
 _NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 
 
@@ -58,6 +59,18 @@ def comparison_page(
 def samples_page(report: SampleReport, title: str) -> str:
     """Return the page of a report on synthetic images."""
     return _render("samples_page.html.j2", {"part": _section(report, title, 0)})
+
+
+def audit_page(report: AuditReport) -> str:
+    """Return the page of an audit."""
+    pictures = png_rows(
+        {str(place): pair.pictures for place, pair in enumerate(report.pairs)}, budget=_PAIRS
+    )
+    shown = [
+        {"kind": pair.kind, "size": pair.size, "sides": list(zip(pair.places, uris, strict=True))}
+        for pair, uris in zip(report.pairs, pictures.values(), strict=True)
+    ]
+    return _render("audit_page.html.j2", {"report": report, "pairs": shown})
 
 
 def _render(name: str, content: dict[str, Any]) -> str:
