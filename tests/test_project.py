@@ -44,6 +44,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "generators": (*JUDGES, "callbacks"),
     "augmenter": (*JUDGES, "callbacks", "generators"),
     "comparison": (*JUDGES, "callbacks", "generators", "augmenter"),
+    "__main__": ("cli",),
     "cli": (*JUDGES, "callbacks", "generators", "augmenter", "comparison"),
 }
 BACKENDS = ("tensorflow", "jax", "torch")
