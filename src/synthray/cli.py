@@ -124,7 +124,7 @@ def _augmenter(args: argparse.Namespace, seed: int | None = None) -> SyntheticAu
     generator: Callable[..., Any] = _GENERATORS[args.generator]
     if args.preset is not None:
         generator = functools.partial(ProjectedGAN.from_preset, args.preset)
-    epochs = "auto" if args.gan_epochs is None else args.gan_epochs
+    epochs: Any = "auto" if args.gan_epochs is None else args.gan_epochs
     return SyntheticAugmenter(generator, epochs=epochs, random_state=seed)
 
 

@@ -145,6 +145,13 @@ class TestSources:
         assert report.splits.tolist() == ["train", "train", "test", "test"]
         assert report.leaks["train", "test"].twins.tolist() == [0, -1]
 
+    def test_a_folder_and_a_data_set(self, tmp_path: Path) -> None:
+        write_tree(tmp_path, {"0/a.png": 0, "1/b.png": 1})
+        test = ImageDataset.from_arrays(TEXTURES[[1, 2]], [1, 0], names=["b", "c"])
+        report = audit_images(tmp_path, test, verbose=0)
+        assert report.names.tolist() == ["0/a.png", "1/b.png", "test/b", "test/c"]
+        assert report.leaks["train", "test"].twins.tolist() == [1, -1]
+
     def test_a_test_set_within(self, tree: Path) -> None:
         with pytest.raises(ValueError, match="outside"):
             audit_images(tree, tree / "test", verbose=0)

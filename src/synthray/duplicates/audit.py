@@ -55,8 +55,8 @@ def audit_images(
         >>> import synthray as sr
         >>> data = sr.make_phantoms(8, seed=0)
         >>> report = sr.audit_images({"train": data.select(range(6)), "test": data.select([5, 7])})
-        >>> print(report.describe())
-        LEAK: 1 of 2 test images (50.0 %) is a copy of train images.
+        >>> report.verdict[0]
+        'LEAK: 1 of 2 test images (50.0 %) is a copy of a train image.'
         >>> sorted(report.found), report.n_clusters
         (['duplicate', 'leak'], 7)
     """

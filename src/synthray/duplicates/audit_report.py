@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +24,7 @@ Kind = Literal["conflict_between_splits", "leak", "conflict", "duplicate"]
 Finding = Literal["leak", "conflict", "duplicate", "unreadable"]
 
 _LISTED = 3  # of sizes and modes
+_WIDTH = 79  # of the verdict, in characters
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,8 +121,9 @@ class AuditReport:
                 for splits, share in sorted(shares.items(), key=lambda item: -item[1])
                 if splits[0] == train
             ]
-            are = "are copies" if sum(known.values()) > 1 else "is a copy"
-            sentences.append(f"LEAK: {' and '.join(texts)} {are} of {train} images.")
+            one = sum(known.values()) == 1
+            are = f"is a copy of a {train} image" if one else f"are copies of {train} images"
+            sentences.append(f"LEAK: {' and '.join(texts)} {are}.")
         groups = {splits: leak.same_group for splits, leak in self.leaks.items() if leak.same_group}
         sentences += [
             f"LEAK: {n:,} of {self.leaks[splits].n_test:,} {splits[1]} images share a group with "
@@ -155,23 +158,24 @@ class AuditReport:
             for title, found in rows.items()
             for place, line in enumerate(found)
         ]
-        return "\n".join([*self.verdict, "", *lines])
+        verdict = [textwrap.fill(sentence, _WIDTH) for sentence in self.verdict]
+        return "\n".join([*verdict, "", *lines])
 
     __repr__ = __str__
 
     def summary(self) -> dict[str, list[str]]:
         """Return lines of text by what they are about."""
-        read = f"{len(self.names):,} read"
-        if self.skipped:
-            first = self.skipped[0]
-            read += f", {len(self.skipped):,} not, such as {first.name!r} ({first.reason})"
         largest = np.bincount(self.clusters).max()
         rows = {
-            "images": [read],
+            "images": [f"{len(self.names):,}"],
             "different": [
                 f"{self.n_clusters:,}; the largest cluster has {count(largest, 'image')}"
             ],
         }
+        if self.skipped:
+            first = self.skipped[0]
+            files = count(len(self.skipped), "file")
+            rows["not read"] = [f"{files}, such as {first.name!r}:", first.reason]
         if self.leaks:
             rows["leaks"] = [_leak_line(*splits, leak) for splits, leak in self.leaks.items()]
         if len(self.class_names) > 1:

@@ -21,7 +21,7 @@ from synthray.datasets.image_dataset import ImageDataset, SkippedFile
 from synthray.datasets.image_folder import load_image_folder
 from synthray.datasets.npz_file import load_npz
 from synthray.duplicates.embedding import SIDE, working_copies
-from synthray.exceptions import FileFormatError, SkippedFilesWarning
+from synthray.exceptions import SkippedFilesWarning
 
 Source: TypeAlias = "str | PathLike[str] | ImageDataset | Mapping[str, ImageDataset]"
 
@@ -63,10 +63,7 @@ class Part(NamedTuple):
         width, height = (max(1, round(side * scale)) for side in found[:2])
         out = np.zeros((height, width, 3), np.uint8)
         path = os.path.join(self.root, self.data.names[row])
-        try:
-            decode_into(out, path, fit="pad", max_pixels=_MOST_PIXELS)
-        except FileFormatError:  # changed since it was compared
-            return self.data.images[row]
+        decode_into(out, path, fit="pad", max_pixels=_MOST_PIXELS)
         gray = (out == out[..., :1]).all()
         return out[..., :1] if gray else out
 
