@@ -143,6 +143,17 @@ class TestAudit:
         assert cli.main(["audit", *paths, "--classes", "--fail-on", "conflict"]) == 0
         assert "2 of 4 test images" in capsys.readouterr().out
 
+    @pytest.mark.slow
+    def test_the_set_of_the_experiment(
+        self, shared_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        page, table = tmp_path / "leaks.html", tmp_path / "groups.csv"
+        options = ["--html", str(page), "--csv", str(table), "--fail-on", "leak"]
+        assert cli.main(["audit", str(shared_data / "bone-fracture-160"), *options]) == 1
+        assert "of 500 test images (98." in capsys.readouterr().out.split("\n\n")[0]
+        assert page.stat().st_size < 5e6
+        assert len(table.read_text(encoding="utf-8").splitlines()) == 1 + 10_562
+
 
 class Result:
     """What no training gave."""
