@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import functools
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -56,7 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _audit(args: argparse.Namespace) -> int:
     with contextlib.redirect_stdout(sys.stderr):  # progress
-        report = audit_images(args.path, args.test, classes=args.classes, groups=_groups(args))
+        own = {"labels": args.labels and tuple(args.labels), "groups": _groups(args)}
+        report = audit_images(args.path, args.test, classes=args.classes, **own)
     print(report)
     _write(args.html, report.to_html)
     _write(args.csv, report.to_csv)
@@ -105,7 +105,7 @@ def _load(path: str, args: argparse.Namespace, groups: Any = None) -> dict[Any, 
     shape = args.size, args.size, args.channels
     if Path(path).is_file():
         return dict(load_npz(path, shape, groups=groups))
-    found = load_image_folder(path, shape, groups=groups)
+    found = load_image_folder(path, shape, labels=args.labels and tuple(args.labels), groups=groups)
     return dict(found) if isinstance(found, dict) else {None: found}
 
 
@@ -121,9 +121,7 @@ def _one(sets: dict[Any, ImageDataset], names: Sequence[str], path: str) -> Imag
 
 
 def _augmenter(args: argparse.Namespace, seed: int | None = None) -> SyntheticAugmenter:
-    generator: Callable[..., Any] = _GENERATORS[args.generator]
-    if args.preset is not None:
-        generator = functools.partial(ProjectedGAN.from_preset, args.preset)
+    generator = args.preset or _GENERATORS[args.generator]
     epochs: Any = "auto" if args.gan_epochs is None else args.gan_epochs
     return SyntheticAugmenter(generator, epochs=epochs, random_state=seed)
 
@@ -182,6 +180,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--test", metavar="PATH", help="a test set outside of PATH")
     add("--classes", nargs="*", metavar="NAME", help="class folders; no name: no classes")
+    _add_labels(add)
     _add_groups(add)
     add("--html", metavar="FILE", help="write a page of pairs, worst first")
     add("--csv", metavar="FILE", help="write a group for each file (for --groups)")
@@ -252,11 +251,17 @@ def _add_generator(add: Callable[..., Any], epochs: str) -> None:
     names = f"{', '.join(_GENERATORS)} (default: projected)"
     enough = "of generators (default: as many as they need)"
     add("--generator", metavar="NAME", choices=_GENERATORS, default="projected", help=names)
-    add("--preset", metavar="FOLDER", help="fine-tune what save_to_preset wrote")
+    add("--preset", metavar="NAME", help="fine-tune limbs_64, chest_64 or a folder of yours")
     add(epochs, dest="gan_epochs", type=int, metavar="N", help=enough)
 
 
+def _add_labels(add: Callable[..., Any]) -> None:
+    what = "a table of classes, and its columns of file names and labels"
+    add("--labels", nargs=3, metavar=("CSV", "FILE", "LABEL"), help=what)
+
+
 def _add_shape(add: Callable[..., Any]) -> None:
+    _add_labels(add)
     add("--size", type=int, metavar="N", default=64, help="height and width (default: 64)")
     add("--channels", type=int, metavar="N", choices=(1, 3), default=1, help="1: gray, 3: colour")
 

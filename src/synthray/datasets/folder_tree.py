@@ -71,7 +71,7 @@ class FolderTree:
 def scan_tree(root: Path, classes: Sequence[str] | None) -> FolderTree:
     """Find the classes, splits and files below `root`; see `load_image_folder` for the rules."""
     if classes is not None and not classes:
-        return scan_labelled(root, None, lambda names: (dict.fromkeys(names, UNLABELLED), {}))
+        return scan_labelled(root, None, None)
     first = _subfolders(root)
     if not first:
         raise ValueError(
@@ -123,7 +123,7 @@ def holds_classes(root: Path) -> bool:
 def scan_labelled(
     root: Path,
     classes: Sequence[str] | None,
-    label: Callable[[Sequence[str]], tuple[dict[str, str], dict[str, str]]],
+    label: Callable[[Sequence[str]], tuple[dict[str, str], dict[str, str]]] | None,
 ) -> FolderTree:
     """Find all files below `root`, whose classes do not come from folders.
 
@@ -131,7 +131,7 @@ def scan_labelled(
         root: The folder. It is read as splits if all of its subfolders are named so.
         classes: Classes to read, in label order; by default all, sorted, as numbers if they are.
         label: Takes the sorted names of all files; returns the label of each that has one, and
-            why others, and what is no file, have none.
+            why others, and what is no file, have none. `None` for a tree without classes.
     """
     first = _subfolders(root)
     splits: tuple[str | None, ...] = (None,)
@@ -140,11 +140,13 @@ def scan_labelled(
         splits = tuple(first)
     unused: dict[str, str] = {}
     names = sorted(_walk(root, root, unused))
-    labels, lost = label(names)
+    labels, lost = label(names) if label else (dict.fromkeys(names, UNLABELLED), {})
     others = {name for name in names if not _is_image(root / name)}  # such as the table itself
     unused |= {name: reason for name, reason in lost.items() if name not in others}
     class_of = _numbers(set(labels.values()))
-    class_names = _class_names(root, "label", list(dict.fromkeys(class_of.values())), classes)
+    class_names: tuple[str, ...] = (UNLABELLED,)
+    if label:
+        class_names = _class_names(root, "label", list(dict.fromkeys(class_of.values())), classes)
     files = []
     for name in names:
         if (class_name := class_of.get(labels.get(name, ""))) in class_names:

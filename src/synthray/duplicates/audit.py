@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from synthray.datasets.columns import join_groups
 from synthray.datasets.group_table import Groups
+from synthray.datasets.table import Labels
 from synthray.duplicates.audit_report import AuditPair, AuditReport, Kind
 from synthray.duplicates.duplicates import find_duplicates
 from synthray.duplicates.leakage import joined_groups, leakage_report, shared_groups
@@ -25,6 +26,7 @@ def audit_images(
     test: Source | None = None,
     *,
     classes: Sequence[str] | None = None,
+    labels: Labels | None = None,
     groups: Groups | None = None,
     verbose: Any = "auto",
 ) -> AuditReport:
@@ -41,8 +43,9 @@ def audit_images(
         test: A test set that is not part of `source`.
         classes: Names of the class folders; `()` for images without classes. By default, the
             folder decides.
+        labels: A table of classes, as for [`load_image_folder`][synthray.load_image_folder].
         groups: Which files belong together, such as those of a patient, as for
-            [`load_image_folder`][synthray.load_image_folder]. A group in two splits is a leak too.
+            `load_image_folder`. A group in two splits is a leak too.
         verbose: 0 for silence; else progress bars, if it takes a while.
 
     Raises:
@@ -60,7 +63,7 @@ def audit_images(
         >>> sorted(report.found), report.n_clusters
         (['duplicate', 'leak'], 7)
     """
-    parts = read_parts(source, test, classes=classes, groups=groups, verbose=verbose)
+    parts = read_parts(source, test, classes=classes, labels=labels, groups=groups, verbose=verbose)
     sizes = [len(part.data) for part in parts]
     if not sum(sizes):
         raise ValueError("Expected at least one image to audit, got none.")

@@ -20,6 +20,7 @@ from synthray.datasets.group_table import Groups
 from synthray.datasets.image_dataset import ImageDataset, SkippedFile
 from synthray.datasets.image_folder import load_image_folder
 from synthray.datasets.npz_file import load_npz
+from synthray.datasets.table import Labels
 from synthray.duplicates.embedding import SIDE, working_copies
 from synthray.exceptions import SkippedFilesWarning
 
@@ -63,7 +64,7 @@ class Part(NamedTuple):
         width, height = (max(1, round(side * scale)) for side in found[:2])
         out = np.zeros((height, width, 3), np.uint8)
         path = os.path.join(self.root, self.data.names[row])
-        decode_into(out, path, fit="pad", max_pixels=_MOST_PIXELS)
+        decode_into(out[None], path, fit="pad", max_pixels=_MOST_PIXELS)
         gray = (out == out[..., :1]).all()
         return out[..., :1] if gray else out
 
@@ -73,6 +74,7 @@ def read_parts(
     test: Source | None,
     *,
     classes: Sequence[str] | None,
+    labels: Labels | None,
     groups: Groups | None,
     verbose: Any,
 ) -> list[Part]:
@@ -81,7 +83,7 @@ def read_parts(
     Args are those of `audit_images`.
     """
     given = [source] if test is None else [source, test]
-    found = [_splits(each, classes, groups, verbose) for each in given]
+    found = [_splits(each, classes, labels, groups, verbose) for each in given]
     if test is not None:
         found = [{name or "train": data for name, data in found[0].items()}, found[1]]
         _check_apart(source, test)
@@ -120,7 +122,11 @@ def headers(parts: Sequence[Part]) -> list[tuple[int, int, str] | None]:
 
 
 def _splits(
-    source: Source, classes: Sequence[str] | None, groups: Groups | None, verbose: Any
+    source: Source,
+    classes: Sequence[str] | None,
+    labels: Labels | None,
+    groups: Groups | None,
+    verbose: Any,
 ) -> dict[str, ImageDataset]:
     """Return data sets by split; the name of no split is empty."""
     if isinstance(source, ImageDataset):
@@ -130,7 +136,7 @@ def _splits(
         if wrong or not source:
             got = ", ".join(sorted(wrong)) or "an empty mapping"
             raise TypeError(f"Expected ImageDatasets by the names of splits, got {got}.")
-        if groups is not None or classes is not None:
+        if any(each is not None for each in (groups, classes, labels)):
             raise ValueError(
                 "Data sets have classes and groups of their own: give groups by with_groups."
             )
@@ -139,12 +145,17 @@ def _splits(
     if path.is_file():
         sets = load_npz(path, groups=groups)
         return {name or "": data for name, data in sets.items()}
-    if classes is None and path.is_dir() and not holds_classes(path):
+    if classes is None and labels is None and path.is_dir() and not holds_classes(path):
         classes = ()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SkippedFilesWarning)  # the report lists them
         loaded = load_image_folder(
-            path, (SIDE, SIDE, 1), classes=classes, groups=groups, progress=bool(verbose)
+            path,
+            (SIDE, SIDE, 1),
+            classes=classes,
+            labels=labels,
+            groups=groups,
+            progress=bool(verbose),
         )
     return loaded if isinstance(loaded, dict) else {"": loaded}
 
