@@ -67,7 +67,7 @@ def _audit(args: argparse.Namespace) -> int:
 def _train(args: argparse.Namespace) -> int:
     train = _one(_load(args.data, args), _TRAINING, args.data)
     augmenter = _augmenter(args, args.seed)
-    augmenter.fit(train, workdir=args.workdir or f"{args.out}-work")
+    augmenter.fit(train, workdir=f"{args.out}-work")
     _write(args.out, augmenter.save)
     return 0
 
@@ -92,7 +92,7 @@ def _compare(args: argparse.Namespace) -> int:
         arms=args.arms,
         training=Training(epochs=args.epochs),
         seeds=range(args.seeds),
-        workdir=args.workdir or f"{Path(args.html).with_suffix('')}-work",
+        workdir=f"{Path(args.html).with_suffix('')}-work",
     )
     print(result)
     _write(args.html, result.to_html)
@@ -198,13 +198,12 @@ def _parser() -> argparse.ArgumentParser:
         _train,
         "train generators on a folder or .npz file",
         "DATA has class folders, or splits of such, of which only train is read. The same command "
-        "goes on where an earlier one ended.",
+        "goes on where an earlier one ended: checkpoints are in OUT-work.",
     )
     add("--out", metavar="FOLDER", required=True, help="where the generators go (required)")
     _add_generator(add, "--epochs")
     add("--seed", type=int, metavar="N", default=0, help="(default: 0)")
     _add_shape(add)
-    add("--workdir", metavar="FOLDER", help="for checkpoints (default: OUT-work)")
 
     add = command(
         "sample",
@@ -223,7 +222,7 @@ def _parser() -> argparse.ArgumentParser:
         _compare,
         "train a classifier with and without synthetic images",
         "DATA has class folders, or splits of such. What judges is --test, or the split test, or "
-        "else folds. The same command goes on where an earlier one ended.",
+        "else folds. The same command goes on where an earlier one ended: fits are in HTML-work.",
     )
     arms = [*ARMS, *CONTROLS]
     add("--test", metavar="PATH", help="a test set of its own")
@@ -243,7 +242,6 @@ def _parser() -> argparse.ArgumentParser:
     _add_groups(add)
     add("--html", metavar="FILE", default="report.html", help="the page (default: report.html)")
     add("--json", metavar="FILE", help="write the result")
-    add("--workdir", metavar="FOLDER", help="for finished fits (default: HTML-work)")
     return parser
 
 
@@ -256,7 +254,7 @@ def _add_generator(add: Callable[..., Any], epochs: str) -> None:
 
 
 def _add_labels(add: Callable[..., Any]) -> None:
-    what = "a table of classes, and its columns of file names and labels"
+    what = "classes: a table, its columns of files and labels"
     add("--labels", nargs=3, metavar=("CSV", "FILE", "LABEL"), help=what)
 
 

@@ -82,9 +82,9 @@ def audit_images(
         )
         for a, b in combinations(range(len(parts)), 2)
     }
-    labels = np.concatenate([part.data.labels for part in parts])
+    classes_of = np.concatenate([part.data.labels for part in parts])
     places = np.repeat(np.arange(len(parts)), sizes)
-    kinds, worst = _worst_pairs(images, clusters, places, labels)
+    kinds, worst = _worst_pairs(images, clusters, places, classes_of)
 
     def picture(place: int) -> NDArray[np.uint8]:
         part = places[place]
@@ -95,7 +95,7 @@ def audit_images(
         names=np.asarray([name for part in parts for name in part.names], np.str_),
         clusters=clusters,
         groups=joined_groups(join_groups([part.data.groups for part in parts], sizes), clusters),
-        labels=labels,
+        labels=classes_of,
         class_names=parts[0].data.class_names,
         splits=np.repeat([part.split for part in parts], sizes),
         leaks=leaks,
