@@ -381,6 +381,10 @@ def test_plot_samples_has_a_row_a_class() -> None:
     assert [t for t in titles if t] == ["intact (20)", "fractured (20)"]
     assert sum(len(axis.images) for axis in figure.axes) == 8
     assert sum(len(axis.images) for axis in toy(2).plot_samples(4).axes) == 2
+    made = replace(toy(channels=3).select([0]), synthetic=np.array([True]))
+    both = toy(channels=3).concatenate(made).plot_samples(4)
+    titles = [axis.get_title(loc="left") for axis in both.axes]
+    assert [t for t in titles if t] == ["intact (20)", "intact, synthetic (1)", "fractured (20)"]
 
 
 def test_groups_may_be_a_column_of_strings() -> None:

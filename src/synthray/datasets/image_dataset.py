@@ -443,7 +443,7 @@ class ImageDataset:
             return cls(**arrays, **header)
 
     def plot_samples(self, n: int = 8, *, seed: int | None = 0) -> Figure:
-        """Plot up to `n` images of each class, a row a class.
+        """Plot up to `n` images of each class, a row a class, and one more for synthetic images.
 
         Args:
             n: Images a row.
@@ -455,10 +455,14 @@ class ImageDataset:
         from synthray.reports.figures import class_rows
 
         rng = np.random.default_rng(seed)
+        kinds = {"": ~self.synthetic, ", synthetic": self.synthetic}
         rows = {}
-        for name, part in self.by_class().items():
-            chosen = np.sort(rng.permutation(len(part))[:n])
-            rows[f"{name} ({len(part)})"] = part.images[chosen]
+        for label, name in enumerate(self.class_names):
+            for kind, mask in kinds.items():
+                places = np.flatnonzero(mask & (self.labels == label))
+                if len(places) or not kind:
+                    chosen = np.sort(rng.permutation(places)[:n])
+                    rows[f"{name}{kind} ({len(places)})"] = self.images[chosen]
         return class_rows(rows, columns=n)
 
 
