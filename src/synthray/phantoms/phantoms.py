@@ -147,7 +147,7 @@ def _render(
     rays, column, row, turn = radiograph.draw_rays(
         draw, limb, view * np.float32(np.pi / study.views), shape
     )
-    grain = np.float32(0.2) * radiograph.smooth_fields(generators, shape, scale)
+    grain = radiograph.smooth_fields(generators, shape, scale)
     exponent = radiograph.attenuation(
         path_lengths(limb, rays), contrast=study.contrast, texture=grain
     )

@@ -17,6 +17,9 @@ from synthray.phantoms.bone_model import Array, Fracture, Limb, Paths, Rays, Tub
 # coefficients times densities of ICRU-44 tissues in the NIST tables (Hubbell and Seltzer, 2004);
 # marrow in its spongy bone lies between muscle and cortex.
 FAT, MUSCLE, CORTEX, MARROW = 0.0228, 0.0285, 0.1278, 0.036
+# Relative deviations from place to place, by which patients in one pose differ: of a cortex with an
+# uneven inner surface, and of trabeculae.
+_UNEVEN, _TRABECULAE = 0.1, 0.6
 
 
 class Draws:
@@ -137,10 +140,10 @@ def attenuation(paths: Paths, *, contrast: float, texture: Array | float = 0.0) 
     Args:
         paths: Lengths in millimetres.
         contrast: Scales how much more bone attenuates than muscle; at 0 bone is invisible.
-        texture: Relative change of the marrow's attenuation (trabeculae).
+        texture: A field of deviation 1 by which cortex and marrow vary; 0 for even ones.
     """
-    cortex = MUSCLE + contrast * (CORTEX - MUSCLE)
-    marrow = MUSCLE + contrast * (MARROW - MUSCLE) * (1 + texture)
+    cortex = MUSCLE + contrast * (CORTEX - MUSCLE) * (1 + _UNEVEN * texture)
+    marrow = MUSCLE + contrast * (MARROW - MUSCLE) * (1 + _TRABECULAE * texture)
     total = FAT * paths.fat + MUSCLE * paths.muscle + cortex * paths.cortex + marrow * paths.marrow
     return np.asarray(total, np.float32)
 
