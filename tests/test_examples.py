@@ -32,11 +32,13 @@ def test_quickstart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     more = ["--gan-epochs", "1", "--seeds", "1", "--out", str(tmp_path)]
     result = load("quickstart").main([*TINY, *more])
     assert len(result.arms) == 4
-    pictures = {"real.png", "synthetic.png", "accuracy.png", "histories.png"}
+    pictures = {"real_and_synthetic.png", "accuracy.png", "histories.png"}
     assert {p.name for p in tmp_path.iterdir()} == pictures | {"report.html", "result.json"}
     for picture in pictures:
         assert np.asarray(Image.open(tmp_path / picture)).std() > 0
-    assert "warm_start" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "warm_start" in told
+    assert "1. Your own images" in told
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

@@ -23,6 +23,7 @@ BLOCK = re.compile(r"(<!-- results:(\w+) -->\n).*?(\n<!-- /results:\2 -->)", re.
 FILLERS = (
     *(study.bone, study.leak, study.study_headline, study.study),
     *(quality.transfer, quality.weak_baselines, quality.generators),
+    *(quality.presets, quality.fine_tuning),
     *(
         quality.judge,
         quality.judge_of_damage,

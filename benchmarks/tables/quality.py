@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import statistics
+
+import numpy as np
+
 from benchmarks.tables.markdown import RESULTS, SETS, Values, interval, load, table
 from benchmarks.tables.study import BASELINE, PRIMARY
 
@@ -133,6 +137,58 @@ SCORES = ("KID", "Fréchet", "precision", "coverage")
 def scored(scores: Values) -> list[str]:
     shares = (f"{scores[name]:.2f}" for name in ("precision", "coverage"))
     return [interval(scores), f"{scores['frechet']:.2f}", *shares]
+
+
+# Presets.
+
+
+def presets() -> str:
+    """The pretrained generators, judged by the groups that they never saw."""
+    heads = ("preset", "images seen", "minutes of one core", *SCORES, "copies")
+    rows, notes = [], []
+    for path in sorted((RESULTS / "presets").glob("*.json")):
+        values = load(f"presets/{path.name}")["values"]
+        report, name = values["report"], path.stem
+        copies = f"{len(report['memorization']['copies'])} of {report['n_judged']}"
+        seen, minutes = f"{values['images_seen']:,}", f"{values['minutes']:.0f}"
+        rows.append([f"`{name}`", seen, minutes, *scored(report["scores"]["synthetic"]), copies])
+        for which, told in (("blurred", "real, blurred"), ("real", "real")):
+            rows.append([f"*{told}*", "", "", *scored(report["scores"][which]), ""])
+        looks = values["curve"]
+        shown = sorted({round(i) for i in np.linspace(0, len(looks) - 1, 8)})
+        each = values["images_seen"] / len(looks) / 1000
+        curve = ", ".join(
+            f"{each * (i + 1):.0f}k {looks[i]['kid']:.2f} ({looks[i]['coverage']:.2f})"
+            for i in shown
+        )
+        notes.append(f"KID (coverage) of `{name}` by images seen: {curve}.")
+    return table(heads, rows, *notes)
+
+
+def fine_tuning() -> str:
+    """Fine-tuned presets beside a start from scratch at equal cost."""
+    heads = ("images to learn from", "preset", "images a class", "from scratch")
+    heads += ("fine-tuned", "preset untouched", "real")
+    rows = []
+    for path in sorted((RESULTS / "fine_tuning").glob("*.json")):
+        values = load(f"fine_tuning/{path.name}")["values"]
+        runs = values["runs"]
+        cells = [
+            told([run[which]["scores"]["synthetic"] for run in runs])
+            for which in ("from scratch", "fine-tuned", "untouched")
+        ]
+        real = told([run["fine-tuned"]["scores"]["real"] for run in runs])
+        count = f"{max(runs[0]['images'].values())}"
+        rows.append([SETS[values["set"]], f"`{values['preset']}`", count, *cells, real])
+    return table(heads, rows)
+
+
+def told(scores: list[Values]) -> str:
+    """Return medians of KID and coverage."""
+    kid, coverage = (
+        statistics.median(each[name] for each in scores) for name in ("kid", "coverage")
+    )
+    return f"{kid:.2f} ({coverage:.2f})"
 
 
 # The judge.

@@ -16,6 +16,7 @@ import synthray as sr
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
+STARTS = ("from scratch", "fine-tuned")
 KEYS = {"command", "seed", "commit", "versions", "machine", "values"}
 
 
@@ -132,6 +133,16 @@ def test_a_preset_is_made_from_what_is_seen(tmp_path: Path) -> None:
     card = (tmp_path / "preset" / "README.md").read_text()
     assert "FracAtlas" in card
     assert sr.ProjectedGAN.from_preset(tmp_path / "preset").sample(2, seed=0).shape[0] == 2
+
+
+@pytest.mark.slow
+def test_a_preset_is_compared_with_a_start_from_scratch(tmp_path: Path) -> None:
+    done = script("rows.fine_tuning", "limbs_64", "--quick", "--out", str(tmp_path))
+    assert done.returncode == 0, done.stdout + done.stderr
+    values = json.loads((tmp_path / "fine_tuning" / "limbs_64_phantoms_20.json").read_text())
+    (run,) = values["values"]["runs"]
+    assert set(run["images"].values()) == {20}
+    assert all(np.isfinite(run[name]["scores"]["synthetic"]["kid"]) for name in STARTS)
 
 
 @pytest.mark.slow

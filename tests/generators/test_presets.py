@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import functools
+import sys
+from contextlib import nullcontext
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import keras
@@ -12,7 +15,7 @@ import pytest
 
 import synthray as sr
 from helpers.generators import tiny_projected
-from synthray.exceptions import FileFormatError
+from synthray.exceptions import FileFormatError, SynthrayWarning
 
 SHAPE = (28, 28, 1)
 
@@ -62,32 +65,72 @@ def test_a_preset_is_small_and_has_a_card(preset: Path) -> None:
     assert "Images seen in training: 8" in card
 
 
-@pytest.mark.parametrize("num_classes", [2, 3])
-def test_an_augmenter_fine_tunes_a_preset(preset: Path, num_classes: int) -> None:
-    start = sr.ProjectedGAN.from_preset(preset, num_classes=num_classes, seed=1)
-    if num_classes == 3:  # each new class is the mean of the old ones
-        shift = start.generator.get_layer("class_shift").kernel.numpy()
-        np.testing.assert_allclose(shift, np.repeat(shift[:1], 3, 0))
-        one, other = (start.sample(2, labels=label, seed=0) for label in (0, 2))
-        np.testing.assert_array_equal(one, other)
-        # Of two opposite classes the mean would be 0, which is no direction.
-        vector = start.discriminator.get_layer("head0_classes").singular.numpy()
-        np.testing.assert_allclose(vector, 3**-0.5, rtol=1e-6)
+def test_classes_are_known_by_their_names(preset: Path) -> None:
+    named = sr.ProjectedGAN.from_preset(preset, class_names=["broken", "new", "intact"], seed=1)
+    intact, broken = _shifts(sr.ProjectedGAN.from_preset(preset))
+    np.testing.assert_allclose(_shifts(named), [broken, (intact + broken) / 2, intact], atol=1e-6)
+    # Of two opposite classes the mean would be 0, which is no direction.
+    vector = named.discriminator.get_layer("head0_classes").singular.numpy()
+    np.testing.assert_allclose(vector, 3**-0.5, rtol=1e-6)
+
+
+def _shifts(gan: sr.ProjectedGAN) -> Any:
+    return gan.generator.get_layer("class_shift").kernel.numpy()
+
+
+@pytest.mark.parametrize("shape", [SHAPE, (56, 56, 3)])
+def test_an_augmenter_fine_tunes_a_preset(
+    preset: Path, shape: tuple[int, int, int], tmp_path: Path
+) -> None:
     bones = sr.make_phantoms(6, image_shape=SHAPE, seed=1)
-    data = sr.ImageDataset.from_arrays(bones.images, np.arange(6) % num_classes)
-    make = functools.partial(sr.ProjectedGAN.from_preset, preset)
-    augmenter = sr.SyntheticAugmenter(make, epochs=1, random_state=0)
-    assert augmenter.planned_steps(data.class_counts) == 1
-    augmenter.fit(data, verbose=0)
-    assert augmenter.sample(4, seed=0).num_classes == num_classes
-    assert int(augmenter.generators_["0"].images_seen.numpy()) == 6
+    if shape != SHAPE:
+        bones = bones.resize(*shape[:2]).to_rgb()
+    augmenter = sr.SyntheticAugmenter(preset, epochs=1, random_state=0)
+    assert augmenter.planned_steps(bones.class_counts) == 1
+    expected = nullcontext() if shape == SHAPE else pytest.warns(SynthrayWarning, match="softer")
+    with expected:
+        augmenter.fit(bones, verbose=0)
+    gan: Any = augmenter.generators_["intact"]
+    assert (gan.image_shape, int(gan.images_seen.numpy())) == (
+        SHAPE,
+        2 * max(bones.class_counts.values()),
+    )
+    synthetic = augmenter.sample(4, seed=0)
+    assert synthetic.image_shape == shape
+    augmenter.save(tmp_path)
+    again = sr.SyntheticAugmenter.load(tmp_path)
+    np.testing.assert_array_equal(again.sample(4, seed=0).images, synthetic.images)
+    assert again.generator == str(preset)
+    filtered = again.set_params(filter=lambda samples, real: samples.select([0, 1]))
+    filtered.sources_ = bones
+    assert filtered.sample(4, seed=0).image_shape == shape
+
+
+def test_images_are_reduced_to_those_of_a_preset_but_not_distorted(
+    preset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make = functools.partial(sr.SyntheticAugmenter, preset, epochs=1, random_state=0)
+    wide = sr.make_phantoms(4, image_shape=(28, 56, 1), seed=0)
+    with pytest.raises(ValueError, match="28x28, but this data set has 28x56"):
+        make().fit(wide, verbose=0)
+    assert make().planned_steps({"a": 4_000, "b": 2_000}) == 1_000
+    auto = sr.SyntheticAugmenter("limbs_64")
+    assert auto.planned_steps({"a": 1_000, "b": 500}) == 4_000 / 8
+
+
+def test_a_hub_is_asked_for_a_preset(preset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)  # an import fails
+    with pytest.raises(ImportError, match="pip install huggingface_hub"):
+        sr.ProjectedGAN.from_preset("hf://user/bones")
+    hub: Any = ModuleType("huggingface_hub")
+    hub.snapshot_download = {"user/bones": str(preset)}.__getitem__
+    monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
+    assert sr.ProjectedGAN.from_preset("hf://user/bones").num_classes == 2
 
 
 def test_mistakes_are_explained(preset: Path, tmp_path: Path) -> None:
     load = sr.ProjectedGAN.from_preset
-    with pytest.raises(ValueError, match=r"resize\(28, 28\)"):
-        load(preset, image_shape=(64, 64, 1))
-    with pytest.raises(FileFormatError, match="is missing"):
+    with pytest.raises(FileFormatError, match=r"is missing\. Expected one of "):
         load(tmp_path)
     with pytest.raises(ValueError, match="2 names"):
         small(num_classes=2).save_to_preset(tmp_path, class_names=["one"])
@@ -96,7 +139,7 @@ def test_mistakes_are_explained(preset: Path, tmp_path: Path) -> None:
     plain = small()
     plain.save_to_preset(tmp_path / "plain")
     with pytest.raises(ValueError, match="one kind of image"):
-        load(tmp_path / "plain", num_classes=2)
+        load(tmp_path / "plain", class_names=["a", "b"])
     wide = small(width=0.125)
     wide.save_to_preset(tmp_path / "wide")
     (tmp_path / "wide" / "weights.npz").replace(tmp_path / "plain" / "weights.npz")

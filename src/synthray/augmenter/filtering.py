@@ -22,7 +22,7 @@ _JUDGED_AFTER = 512  # images generated
 
 
 def generate_filtered(
-    generate: Callable[..., NDArray[np.uint8]],
+    generate: Callable[..., Iterator[NDArray[np.uint8]]],
     wanted: int,
     keep: Filter,
     real: ImageDataset,
@@ -34,7 +34,7 @@ def generate_filtered(
     """Yield images of one class that a filter has kept, until there are as many as wanted.
 
     Args:
-        generate: Called with a number and `seed=`, returns so many images.
+        generate: Called with a number and `seed=`, returns so many images, in batches.
         wanted: How many.
         keep: Called with a data set of synthetic images and the real ones, returns those to keep,
             as a data set or a report.
@@ -57,7 +57,7 @@ def generate_filtered(
         share = max(tally["kept"], 1) / tally["generated"] if tally["generated"] else 1.0
         n = min(max(round(lacking / share * _SPARE), _FEWEST), _MOST)
         samples = ImageDataset.from_arrays(
-            generate(n, seed=round_seed),
+            np.concatenate(list(generate(n, seed=round_seed))),
             np.full(n, label),
             class_names=real.class_names,
             synthetic=True,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -15,17 +14,10 @@ from sklearn.utils.validation import check_is_fitted
 from synthray._keras.backend import as_array, in_kind_of, is_tf_dataset, is_torch_loader
 from synthray._keras.batches import ArrayBatches
 from synthray._keras.streams import loader_like
-from synthray._progress import say
 from synthray._seeds import resolve_seed
+from synthray.augmenter.sizes import check_proportions, in_shape, tell_of_sizes
 from synthray.datasets.image_dataset import ImageDataset
-from synthray.datasets.pixels import (
-    ValueRange,
-    from_unit,
-    infer_value_range,
-    resize,
-    with_channels,
-)
-from synthray.exceptions import SynthrayWarning
+from synthray.datasets.pixels import ValueRange, from_unit, infer_value_range
 from synthray.generators.inputs import peek_images
 
 
@@ -71,7 +63,7 @@ def mix(
         limits = infer_value_range(seen, value_range, warn=warn)
         form = functools.partial(as_in, batch, classes=augmenter.classes_, limits=limits)
         form(augmenter.sample(0))  # errors come before the images are generated
-        _tell_of_sizes(augmenter.image_shape_, batch[0].shape[1:3])
+        tell_of_sizes(augmenter.image_shape_, batch[0].shape[1:3], stacklevel=4)
         return form(generate(n_real))
 
     if isinstance(dataset, ImageDataset):
@@ -246,26 +238,6 @@ def _mix_tf_dataset(
 Arrays = tuple[NDArray[Any], NDArray[Any]]
 
 
-_DISTORTED = 0.1  # relative difference of height to width
-
-
-def _tell_of_sizes(made: tuple[int, ...], wanted: tuple[int, ...]) -> None:
-    """Say that synthetic images are resized."""
-    if made[:2] == tuple(wanted):
-        return
-    sizes = f"from {made[0]}x{made[1]} to {wanted[0]}x{wanted[1]}, the size of this data set"
-    if wanted[0] * wanted[1] < made[0] * made[1]:
-        say(f"Synthetic images are reduced {sizes}.")
-        return
-    warnings.warn(
-        f"Synthetic images are enlarged {sizes}: they are softer than real ones, and a classifier "
-        "may learn that. Fit the augmenter on images of that size, or reduce the data set to "
-        f"{made[0]}x{made[1]}.",
-        SynthrayWarning,
-        stacklevel=5,
-    )
-
-
 def as_in(batch: Arrays, data: ImageDataset, classes: list[Any], limits: ValueRange) -> Arrays:
     """Return images and labels in the form of a user's batch.
 
@@ -291,14 +263,8 @@ def as_in(batch: Arrays, data: ImageDataset, classes: list[Any], limits: ValueRa
             f"Expected one label an image, of shape ({n},), ({n}, 1) or one-hot ({n}, k), got "
             f"{labels.shape}."
         )
-    own = data.image_shape[0] / data.image_shape[1]
-    if abs(own / (height / width) - 1) > _DISTORTED:
-        raise ValueError(
-            f"The generators make images of {data.image_shape[0]}x{data.image_shape[1]}, but this "
-            f"data set has {height}x{width}, another shape, which would distort them. Fit the "
-            "augmenter on images of the same proportions."
-        )
-    pixels = resize(with_channels(data.images, (*images.shape, 1)[3]), height, width)
+    check_proportions(data.image_shape, (height, width))
+    pixels = in_shape(data.images, (height, width, (*images.shape, 1)[3]))
     if images.dtype != np.uint8:
         unit = pixels.astype(np.float32) / np.float32(255)
         pixels = from_unit(unit, limits, images.dtype)

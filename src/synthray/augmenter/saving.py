@@ -31,6 +31,7 @@ from synthray._seeds import resolve_seed
 from synthray.datasets.decode import SYNTHETIC_MARK
 from synthray.datasets.folder_tree import SYNTHETIC_IMAGES, class_tree_above
 from synthray.exceptions import FileFormatError
+from synthray.generators.presets import is_preset
 
 PLAIN = ("class_names", "classes", "image_shape", "n_train")  # attributes that JSON has
 _MANIFEST = "manifest.json"
@@ -54,6 +55,7 @@ def save_augmenter(augmenter: Any, folder: str | PathLike[str]) -> None:
     manifest = {
         "format": _format(type(augmenter)),
         "settings": settings,
+        "preset": os.fspath(own) if is_preset(own := augmenter.generator) else None,
         "filtered": augmenter.filter is not None,
         **{name: getattr(augmenter, f"{name}_") for name in PLAIN},
         "generators": {name: files[id(gan)] for name, gan in augmenter.generators_.items()},
@@ -72,7 +74,8 @@ def load_augmenter(kind: Any, folder: str | PathLike[str]) -> dict[str, Any]:
     files = manifest["generators"]
     loaded = {path: load_generator(path, expected) for path, expected in set(files.values())}
     for path, gan in loaded.items():
-        if not isinstance(gan, kind._makes) or gan.image_shape != manifest["image_shape"]:
+        ours = isinstance(gan, kind._makes)
+        if not ours or (not manifest["preset"] and gan.image_shape != manifest["image_shape"]):
             raise FileFormatError(f"{path} holds {gan.name}, which is not what {folder} says.")
     manifest["generators"] = {name: loaded[path] for name, (path, _) in files.items()}
     return manifest
@@ -183,6 +186,7 @@ def _read_manifest(folder: Path, kind: Any) -> dict[str, Any]:
         entries = [manifest["generators"][name] for name in names]
         files = [(folder / Path(e["file"]).name, str(e["sha256"])) for e in entries]
         return manifest | {
+            "preset": None if (preset := manifest["preset"]) is None else str(preset),
             "filtered": bool(manifest["filtered"]),
             "class_names": names,
             "image_shape": tuple(manifest["image_shape"]),

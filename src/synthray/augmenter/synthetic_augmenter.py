@@ -19,6 +19,7 @@ from synthray._files import held
 from synthray._seeds import resolve_seed, spawn_seeds
 from synthray.augmenter import labels, mixing, saving, training
 from synthray.augmenter.filtering import Filter, generate_filtered
+from synthray.augmenter.sizes import Shape, in_shape
 from synthray.datasets.image_dataset import ImageDataset
 from synthray.datasets.pixels import ValueRange
 from synthray.exceptions import SynthrayWarning
@@ -59,14 +60,17 @@ class SyntheticAugmenter(BaseEstimator):
     Args:
         generator: Makes an untrained generator: called with `image_shape=` and `seed=`, returns a
             `GAN`, compiled or not. A class such as `ProjectedGAN` or `DCGAN`, or
-            `functools.partial(sr.DCGAN, width=0.5)`.
+            `functools.partial(sr.DCGAN, width=0.5)`. Or a preset to fine-tune, such as
+            `"limbs_64"`: whatever `ProjectedGAN.from_preset` takes. It learns from images that are
+            resized to its own shape, and what it generates is resized to that of the training
+            images, with a message; where that enlarges them, with a `SynthrayWarning`.
         sampling_strategy: What `fit_resample` adds, in imbalanced-learn's terms: `"auto"` fills
             every class up to the largest, `"minority"` only the smallest, a float sets the ratio
             of smallest to largest (two classes), a dict gives the wanted number of images a class
             (real and synthetic together), by class name or label.
         epochs: Passes of each generator over its images; `"auto"` for as many as show it its
             `IMAGES_SEEN`: 12,000 for `ProjectedGAN`, at 64x64 pixels some 20 minutes of 2 cores
-            (30 where TensorFlow leaves oneDNN off), and 35,000 for others.
+            (30 where TensorFlow leaves oneDNN off), 4,000 for a preset, and 35,000 for others.
         batch_size: Images a training step; `"auto"` for the generator's own `BATCH_SIZE`: 8 for
             `ProjectedGAN`, 32 for others and for functions.
         random_state: Seed of everything: weights, order, latents. `None` for others each time.
@@ -102,7 +106,7 @@ class SyntheticAugmenter(BaseEstimator):
 
     def __init__(
         self,
-        generator: Callable[..., GAN] = ProjectedGAN,
+        generator: Callable[..., GAN] | str | PathLike[str] = ProjectedGAN,
         *,
         sampling_strategy: SamplingStrategy = "auto",
         epochs: training.Epochs = "auto",
@@ -111,7 +115,7 @@ class SyntheticAugmenter(BaseEstimator):
         conditional: training.Conditional = "auto",
         filter: Filter | None = None,
     ) -> None:
-        self.generator: Callable[..., Any] = generator
+        self.generator: Any = generator
         self.sampling_strategy = sampling_strategy
         self.epochs = epochs
         self.batch_size = batch_size
@@ -158,7 +162,7 @@ class SyntheticAugmenter(BaseEstimator):
         with held(workdir):
             ended = training.train(
                 self,
-                self._plan(data),
+                self._plan(data, verbose),
                 self._sizes(data.class_counts),
                 workdir=workdir,
                 callbacks=callbacks,
@@ -392,7 +396,7 @@ class SyntheticAugmenter(BaseEstimator):
                 SynthrayWarning,
                 stacklevel=2,
             )
-        factory = _factory(next(iter(manifest["generators"].values())))
+        factory = manifest["preset"] or _factory(next(iter(manifest["generators"].values())))
         given: dict[str, Any] = {} if filter is None else {"filter": filter}
         augmenter = cls(factory, **manifest["settings"], **given)
         for name in (*saving.PLAIN, "generators", "histories"):
@@ -444,14 +448,16 @@ class SyntheticAugmenter(BaseEstimator):
     def _needs_sources(self) -> bool:
         return self.filter is not None
 
-    def _plan(self, data: ImageDataset) -> training.Plan:
-        shared = training.is_conditional(self.conditional, self.generator, data.class_counts)
-        seed = resolve_seed(self.random_state)
-        return training.plan_generators(self.generator, data, conditional=shared, seed=seed)
+    def _plan(self, data: ImageDataset, verbose: Any) -> training.Plan:
+        shared, seed = self.conditional, resolve_seed(self.random_state)
+        return training.plan_generators(
+            self.generator, data, conditional=shared, seed=seed, verbose=verbose
+        )
 
     def _sizes(self, counts: Mapping[str, int]) -> dict[str, int]:
         """Return how many images an epoch of each generator passes over."""
-        if training.is_conditional(self.conditional, self.generator, counts):
+        make = training.maker_of(self.generator, counts)
+        if training.is_conditional(self.conditional, make, counts):
             return {training.ALL_CLASSES: len(counts) * max(counts.values())}
         return dict(counts)
 
@@ -466,13 +472,14 @@ class SyntheticAugmenter(BaseEstimator):
         seeds = spawn_seeds(resolve_seed(seed), len(counts))
         for label, (name, count) in enumerate(counts.items()):
             gan = self.generators_[name]
-            told: dict[str, Any] = {"seed": seeds[label], "batch_size": batch_size}
+            told: dict[str, Any] = {"batch_size": batch_size}
             if getattr(gan, "num_classes", None) is not None:
                 told["labels"] = label
-            batches = gan.sample_batches(count, **told)
+            generate = functools.partial(_batches, gan, self.image_shape_, told)
+            batches = generate(count, seed=seeds[label])
             if self.filter is not None:
                 batches = generate_filtered(
-                    functools.partial(gan.sample, **told),
+                    generate,
                     count,
                     self.filter,
                     self._fitted_sources(),
@@ -493,6 +500,12 @@ class SyntheticAugmenter(BaseEstimator):
         if isinstance(n, Mapping):
             return labels.counts_by_name(n, self.class_names_, self.classes_)
         return labels.share_out(int(n), self.n_train_)
+
+
+def _batches(
+    gan: Any, shape: Shape, told: dict[str, Any], n: int, *, seed: int
+) -> Iterator[NDArray[np.uint8]]:
+    return (in_shape(images, shape) for images in gan.sample_batches(n, seed=seed, **told))
 
 
 def _joined(columns: list[Any]) -> NDArray[Any] | None:

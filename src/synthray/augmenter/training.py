@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
@@ -19,9 +20,12 @@ from synthray._keras.batches import checked_batch_size
 from synthray._progress import duration, resumable, say
 from synthray._seeds import spawn_seeds
 from synthray.augmenter import saving
+from synthray.augmenter.sizes import check_proportions, in_shape, tell_of_sizes
 from synthray.datasets.image_dataset import ImageDataset
 from synthray.exceptions import DivergenceError
 from synthray.generators.gan import GAN
+from synthray.generators.presets import is_preset
+from synthray.generators.projected_gan import ProjectedGAN
 
 Conditional = bool | Literal["auto"]
 Epochs = int | Literal["auto"]
@@ -52,9 +56,22 @@ def batch_size_of(augmenter: Any) -> int:
 
 def _recommended(augmenter: Any, name: str) -> int:
     """Return what the class of its generators says; where a function makes them, what all do."""
-    make = getattr(augmenter.generator, "func", augmenter.generator)  # of a functools.partial
-    kind = getattr(make, "__self__", make)  # of a class method
+    if is_preset(augmenter.generator):
+        return int(getattr(ProjectedGAN, f"{name}_BY_PRESET", getattr(ProjectedGAN, name)))
+    kind = getattr(augmenter.generator, "func", augmenter.generator)  # of a functools.partial
     return int(getattr(kind, name, getattr(augmenter._makes, name)))
+
+
+def maker_of(generator: Any, class_names: Collection[str]) -> Callable[..., GAN]:
+    """Return what makes untrained generators, and for a preset, those that start from it."""
+    if not is_preset(generator):
+        return generator
+
+    def make(*, image_shape: Any, seed: int, num_classes: int | None = None) -> ProjectedGAN:
+        names = None if num_classes is None else tuple(class_names)
+        return ProjectedGAN.from_preset(generator, class_names=names, seed=seed)
+
+    return make
 
 
 def is_conditional(asked: Conditional, make: Callable[..., GAN], counts: Mapping[str, int]) -> bool:
@@ -72,30 +89,39 @@ def is_conditional(asked: Conditional, make: Callable[..., GAN], counts: Mapping
 
 
 def plan_generators(
-    make: Callable[..., GAN], data: ImageDataset, *, conditional: bool, seed: int
+    generator: Any, data: ImageDataset, *, conditional: Conditional, seed: int, verbose: Any
 ) -> Plan:
     """Make untrained generators, and say which images each learns from.
 
-    One model of all classes sees each equally often: images of rarer classes are repeated.
+    One model of all classes sees each equally often: images of rarer classes are repeated. A preset
+    learns from images that are resized to its own.
     """
-    shape = data.image_shape
-    if conditional:
+    make, shape = maker_of(generator, data.class_names), data.image_shape
+    if is_conditional(conditional, make, data.class_counts):
         rows = [np.flatnonzero(data.labels == label) for label in range(data.num_classes)]
         most = max(map(len, rows))
         images = data.select(np.concatenate([np.resize(part, most) for part in rows]))
         one = spawn_seeds(seed, 1)[0]
         made = make(image_shape=shape, seed=one, num_classes=data.num_classes)
-        return {ALL_CLASSES: (made, images)}
-    seeds = spawn_seeds(seed, data.num_classes)
-    plan = {
-        name: (make(image_shape=shape, seed=each), images)
-        for (name, images), each in zip(data.by_class().items(), seeds, strict=True)
-    }
-    if any(getattr(gan, "num_classes", None) is not None for gan, _ in plan.values()):
-        raise ValueError(
-            "The generator is class-conditional, but conditional=False trains one for each class. "
-            "Leave num_classes out of the generator and pass conditional=True to the augmenter."
-        )
+        plan: Plan = {ALL_CLASSES: (made, images)}
+    else:
+        seeds = spawn_seeds(seed, data.num_classes)
+        plan = {
+            name: (make(image_shape=shape, seed=each), images)
+            for (name, images), each in zip(data.by_class().items(), seeds, strict=True)
+        }
+        if any(getattr(gan, "num_classes", None) is not None for gan, _ in plan.values()):
+            raise ValueError(
+                "The generator is class-conditional, but conditional=False trains one for each "
+                "class. Leave num_classes out of the generator and pass conditional=True to the "
+                "augmenter."
+            )
+    own = next(iter(plan.values()))[0].image_shape
+    if is_preset(generator) and own != shape:
+        check_proportions(own, shape)
+        tell_of_sizes(own, shape, verbose, stacklevel=4)
+        for name, (gan, images) in plan.items():
+            plan[name] = gan, replace(images, images=in_shape(images.images, own))
     return plan
 
 

@@ -71,7 +71,7 @@ class TranslationAugmenter(SyntheticAugmenter):
         self.batch_size = batch_size
         self.random_state = random_state
 
-    def _plan(self, data: ImageDataset) -> Plan:
+    def _plan(self, data: ImageDataset, verbose: Any) -> Plan:
         if data.num_classes != 2:
             raise ValueError(
                 f"Translation is between two classes, got {list(data.class_names)}. Choose two, "

@@ -1,4 +1,7 @@
-"""Presets: folders of weights in half precision, to sample from and to fine-tune."""
+"""Presets: folders of weights in half precision, to sample from and to fine-tune.
+
+Those in `pretrained/` come with the library; `benchmarks/rows/presets.py` makes them.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,8 @@ from synthray.exceptions import FileFormatError
 _FORMAT = "synthray.ProjectedGAN preset/1"
 _CONFIG, _WEIGHTS, _CARD = "config.json", "weights.npz", "README.md"
 _OWN = ("name", "dtype", "seed")  # arguments that a preset leaves to its user
+_PRETRAINED = Path(__file__).parent / "pretrained"
+_HUB = "hf://"
 
 Weights = dict[str, NDArray[np.float32]]
 
@@ -56,17 +61,29 @@ def write_preset(
     write_json(folder / _CONFIG, values)
 
 
-def read_preset(folder: str | PathLike[str]) -> tuple[dict[str, Any], tuple[str, ...], Weights]:
+def is_preset(generator: Any) -> bool:
+    """Whether it names a preset, rather than makes a generator."""
+    return isinstance(generator, str | PathLike)
+
+
+def preset_names() -> tuple[str, ...]:
+    """Return the names of the presets that come with the library."""
+    return tuple(sorted(path.parent.name for path in _PRETRAINED.glob(f"*/{_CONFIG}")))
+
+
+def read_preset(preset: str | PathLike[str]) -> tuple[dict[str, Any], tuple[str, ...], Weights]:
     """Return the arguments of the constructor, names of the classes, and weights by name.
 
     Raises:
         FileFormatError: If a file is missing, damaged, or of another kind.
+        ImportError: If it is on a hub, and the hub's package is not installed.
     """
-    folder = Path(folder)
+    folder = _folder(preset)
     for name in (_CONFIG, _WEIGHTS):
         if not (folder / name).is_file():
             raise FileFormatError(
-                f"{folder / name} is missing. Expected a folder that save_to_preset wrote."
+                f"{folder / name} is missing. Expected one of {', '.join(preset_names())}, or a "
+                "folder that save_to_preset wrote."
             )
     with open_json(folder / _CONFIG, "a preset") as values:
         if values["format"] != _FORMAT:
@@ -77,11 +94,16 @@ def read_preset(folder: str | PathLike[str]) -> tuple[dict[str, Any], tuple[str,
     return config, names, weights
 
 
-def assign_weights(networks: Mapping[str, keras.Model], weights: Weights) -> None:
+def assign_weights(
+    networks: Mapping[str, keras.Model], weights: Weights, classes: Sequence[int | None]
+) -> None:
     """Give networks the weights of a preset.
 
-    A weight that has a place for each class, of which there are now others, gets the mean of the
-    old ones in each place.
+    Args:
+        networks: By the names that the preset gave them.
+        weights: Of the preset.
+        classes: For each class of the networks its place in the preset; `None` for a class that
+            begins as the mean of the preset's.
 
     Raises:
         FileFormatError: If weights are missing or do not fit.
@@ -92,8 +114,13 @@ def assign_weights(networks: Mapping[str, keras.Model], weights: Weights) -> Non
         raise FileFormatError(f"The preset is of another network: {', '.join(lacking[:3])}.")
     for name, variable in named.items():
         found = weights[name]
+        if _is_of_classes(name):
+            found = _for_classes(name, found, classes)
         if found.shape != variable.shape:
-            found = _for_classes(name, found, tuple(variable.shape))
+            raise FileFormatError(
+                f"The preset is of another network: {name} has shape {found.shape}, expected "
+                f"{tuple(variable.shape)}."
+            )
         variable.assign(found)
 
 
@@ -142,13 +169,29 @@ def _named(networks: Mapping[str, keras.Model]) -> dict[str, Any]:
     }
 
 
-def _for_classes(name: str, found: Any, shape: tuple[int, ...]) -> Any:
-    differs = [i for i, (a, b) in enumerate(zip(found.shape, shape, strict=False)) if a != b]
-    if len(found.shape) != len(shape) or len(differs) != 1 or "class" not in name:
-        raise FileFormatError(
-            f"The preset is of another network: {name} has shape {found.shape}, expected {shape}."
-        )
-    (axis,) = differs
+def _folder(preset: str | PathLike[str]) -> Path:
+    if str(preset).startswith(_HUB):
+        try:
+            from huggingface_hub import snapshot_download
+        except ImportError:
+            raise ImportError(
+                f"{preset} is on a hub. To download it: pip install huggingface_hub."
+            ) from None
+        return Path(snapshot_download(str(preset).removeprefix(_HUB)))
+    return _PRETRAINED / preset if preset in preset_names() else Path(preset)
+
+
+def _is_of_classes(name: str) -> bool:
+    """Whether a weight has a place for each class: the first of a dense layer, else the last."""
+    return name.split("/")[1].endswith(("class_shift", "_classes"))
+
+
+def _for_classes(name: str, found: Any, classes: Sequence[int | None]) -> Any:
+    axis = 0 if "class_shift" in name else -1
+    if tuple(classes) == tuple(range(found.shape[axis])):
+        return found
     if name.endswith("/singular"):  # of columns that are equal
-        return np.full(shape, shape[axis] ** -0.5)
-    return np.broadcast_to(found.mean(axis=axis, keepdims=True), shape)
+        return np.full(len(classes), len(classes) ** -0.5)
+    mean = found.mean(axis=axis)
+    places = [mean if each is None else found.take(each, axis) for each in classes]
+    return np.stack(places, axis=axis)

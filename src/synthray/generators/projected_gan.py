@@ -95,6 +95,7 @@ class ProjectedGAN(AveragedGAN):
     OUTPUT_RANGE: ClassVar[tuple[float, float]] = (-1.0, 1.0)
     BATCH_SIZE: ClassVar[int] = 8  # many small steps are worth more than few large ones
     IMAGES_SEEN: ClassVar[int] = 12_000
+    IMAGES_SEEN_BY_PRESET: ClassVar[int] = 4_000
 
     def __init__(
         self,
@@ -221,43 +222,46 @@ class ProjectedGAN(AveragedGAN):
         cls,
         preset: str | PathLike[str],
         *,
-        image_shape: tuple[int, int, int] | None = None,
-        num_classes: int | None = None,
+        class_names: Sequence[str] | None = None,
         **kwargs: Any,
     ) -> ProjectedGAN:
         """Make a model with the weights of a preset, to sample from or to fine-tune by `fit`.
 
-        Its classes count fully from the first image on. Where there are other classes than the
-        preset's, each begins as the mean of those. For an augmenter that fine-tunes:
-        `SyntheticAugmenter(functools.partial(sr.ProjectedGAN.from_preset, folder))`.
+        Its classes count fully from the first image on. For an augmenter that fine-tunes it:
+        `SyntheticAugmenter("limbs_64")`.
 
         Args:
-            preset: A folder that `save_to_preset` wrote.
-            image_shape: To check; a preset makes images of one shape.
-            num_classes: How many classes, of a preset that has some; by default its own.
+            preset: `"limbs_64"` or `"chest_64"`, which come with the library; a folder that
+                `save_to_preset` wrote; or such a folder on a hub, `"hf://user/name"`, which is
+                downloaded by the package `huggingface_hub`.
+            class_names: Names of the classes, of a preset that has some; by default its own. A
+                class of another name begins as the mean of the preset's.
             **kwargs: `seed` (of latents and order), `name`, `dtype`, `augment`, `ema_images`,
                 `updates`.
 
         Raises:
             FileFormatError: If a file is missing, damaged, or of another kind.
-            ValueError: If the preset makes images of another shape, or knows no classes.
+            ImportError: If `huggingface_hub` is needed and not installed.
+            ValueError: If classes are named, and the preset knows none.
+
+        Examples:
+            >>> import synthray as sr
+            >>> limbs = sr.ProjectedGAN.from_preset("limbs_64", seed=0)
+            >>> limbs.sample(2, labels=1, seed=1).shape
+            (2, 64, 64, 1)
         """
-        config, _, weights = presets.read_preset(preset)
-        shape = tuple(config["image_shape"])
-        if image_shape is not None and tuple(image_shape) != shape:
+        config, own, weights = presets.read_preset(preset)
+        if class_names is not None and not own:
             raise ValueError(
-                f"The preset makes images of {shape}, expected {tuple(image_shape)}. Resize the "
-                f"data: data.resize({shape[0]}, {shape[1]})."
+                "The preset makes one kind of image, got names of classes. Leave class_names out, "
+                "or pass conditional=False to the augmenter."
             )
-        if num_classes is not None and config["num_classes"] is None:
-            raise ValueError(
-                "The preset makes one kind of image. Leave num_classes out, or pass "
-                "conditional=False to the augmenter."
-            )
-        known = {"num_classes": num_classes or config["num_classes"], "label_images": 0}
-        gan = cls(**{**config, "image_shape": shape, **known, **kwargs})
+        names = own if class_names is None else tuple(class_names)
+        known = {"num_classes": len(names) or None, "label_images": 0}
+        gan = cls(**{**config, "image_shape": tuple(config["image_shape"]), **known, **kwargs})
         networks = {"generator": gan.generator, "discriminator": gan.discriminator}
-        presets.assign_weights(networks, weights)
+        places = [own.index(name) if name in own else None for name in names]
+        presets.assign_weights(networks, weights, places)
         gan.ema_generator.set_weights(gan.generator.get_weights())
         return gan
 
