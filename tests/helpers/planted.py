@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import affine_transform, gaussian_filter
 
 KINDS = (
     *("bytes", "jpeg", "resize", "bright", "contrast"),
@@ -20,6 +20,15 @@ KINDS = (
 `rot` turns by any angle and leaves black corners; `rotexp` enlarges the canvas instead, by up to 30
 degrees; `rotcrop` cuts the corners away, up to 25 degrees; `crop` keeps 88 to 97 % of each side.
 """
+
+AFFINE = ("shear", "zoom", "turn", "shift", "flip", "bright", "blur", "jpeg")
+"""What augmentation in the manner of Keras' `ImageDataGenerator` does to a copy.
+
+`shear` by up to 20 degrees, `zoom` by 0.7 to 1.4 in each direction, `turn` by any angle, `shift` by
+up to a fifth in each direction; what comes in is black, reflected or repeated.
+"""
+
+BORDERS = ("constant", "reflect", "nearest")
 
 Images = NDArray[np.uint8]
 
@@ -60,7 +69,31 @@ def changed(image: Image.Image, kind: str, rng: np.random.Generator) -> Image.Im
         f = rng.uniform(0.88, 0.97)
         x, y = rng.uniform(0, w * (1 - f)), rng.uniform(0, h * (1 - f))
         return image.resize(size, cubic, box=(x, y, x + w * f, y + h * f))
-    raise ValueError(f"unknown kind {kind!r}; known are {', '.join(KINDS)}")
+    if kind == "blur":
+        return Image.fromarray(gaussian_filter(np.asarray(image), rng.uniform(0.5, 1.5)))
+    if kind in AFFINE:
+        return warped(image, kind, rng)
+    raise ValueError(f"unknown kind {kind!r}; known are {', '.join({*KINDS, *AFFINE})}")
+
+
+def warped(image: Image.Image, kind: str, rng: np.random.Generator) -> Image.Image:
+    """Return a sheared, zoomed, turned or shifted copy."""
+    pixels = np.asarray(image)
+    matrix, shift = np.eye(2), np.zeros(2)
+    if kind == "shear":
+        angle = np.deg2rad(rng.uniform(-20, 20))
+        matrix = np.array([[1, -np.sin(angle)], [0, np.cos(angle)]])
+    elif kind == "zoom":
+        matrix = np.diag(1 / rng.uniform(0.7, 1.4, 2))
+    elif kind == "turn":
+        angle = rng.uniform(0, 2 * np.pi)
+        matrix = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    else:
+        shift = rng.uniform(-0.2, 0.2, 2) * pixels.shape
+    middle = (np.asarray(pixels.shape) - 1) / 2
+    mode = BORDERS[rng.integers(len(BORDERS))]
+    offset = middle - matrix @ middle + shift
+    return Image.fromarray(affine_transform(pixels, matrix, offset, order=1, mode=mode))
 
 
 def resized(image: Image.Image, side: int) -> Images:
@@ -163,9 +196,9 @@ def found_by_kind(
     A copy of two kinds counts for both.
     """
     original = {int(t): f for f, t, kind in zip(found, truth, kinds, strict=True) if not kind}
-    table = dict.fromkeys(KINDS, (0, 0))
+    table: dict[str, tuple[int, int]] = {}
     for cluster, number, done in zip(found, truth, kinds, strict=True):
         for kind in done.split("+") if done else ():
-            hits, count = table[kind]
+            hits, count = table.get(kind, (0, 0))
             table[kind] = (hits + int(cluster == original[int(number)]), count + 1)
     return table

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthray.datasets.image_dataset import ImageDataset
-from synthray.duplicates.embedding import Index, has_content, working_copies
+from synthray.duplicates.embedding import Detail
 from synthray.duplicates.matching import LINK, Matcher, View, joined
+from synthray.duplicates.working import Index, has_content, working_copies
 
-_FIRST = (View(neighbours=4),)
-_ZOOMED = tuple(View(zoom) for zoom in (1.0, 0.72, 0.85, 1.18, 1.39))
-_CROPPED = tuple(View(1.1, x, y, neighbours=5) for x in (-3, 3) for y in (-3, 3))
-_ALL = _ZOOMED + _CROPPED
+_FIRST = (View(neighbours=4, pairs=4),)
+_PARTS = View(None, neighbours=5, pairs=8, alike=0.8, detail=Detail(8, 32, 9))
+_ALL = (_PARTS,)
 _REPRESENTATIVES = 3
 _WORTH_SAYING = 4000  # different images; fewer take seconds
 

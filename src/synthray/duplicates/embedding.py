@@ -1,4 +1,4 @@
-"""Working copies of images, and descriptions of them that a rotation or a flip does not change.
+"""Descriptions of windows that a rotation or a flip does not change, and their neighbours.
 
 Around the centre, a rotation is a shift along the angle and a flip reverses it; neither changes
 magnitudes of the Fourier series along the angle (the polar half of Fourier-Mellin: Reddy and
@@ -7,107 +7,58 @@ Chatterji 1996, doi:10.1109/83.506761). Radii are kept apart: content counts, no
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
-from synthray.datasets import pixels
+from synthray.duplicates.windows import Windows
+from synthray.duplicates.working import MIDDLE, SIDE, Floats, Index, interpolated
 
-Floats = NDArray[np.float32]
-Index = NDArray[np.int64]
 Spectra = NDArray[np.complex64]
 
-SIDE = 64
-"""Height and width of working copies, in pixels."""
-
-MIDDLE = np.float32((SIDE - 1) / 2)
-
-_ANGLES = 64
-_RADII = 16
-_ORDERS = 16  # finer detail along the angle does not survive a shift of a pixel or two
-_REACH = 0.92  # of half the side: a rotation cuts off what lies outside
-_FLAT = 2.0  # gray levels of spread, below which there is nothing to compare
-_AT_ONCE = 512
+_TURNS = 64  # rotations that are told apart
+_AT_ONCE = 2048
+_CELLS = 3  # times the root of the number of points
+_PROBES = 6  # cells that are searched, at least
+_SEARCHED = 2048  # points that are compared with each, at least
+_QUERIES = 32_768
 
 
-def working_copies(images: NDArray[np.uint8]) -> Floats:
-    """Return gray images of `SIDE` x `SIDE`, shape `(n, SIDE, SIDE)`, 0 to 255.
+class Detail(NamedTuple):
+    """How finely a window is described: finer detail does not survive a shift of a pixel or two."""
 
-    Images that are not square are padded with black, not stretched: a rotation stays one.
-    """
-    gray = pixels.to_grayscale(images)
-    _, height, width, _ = gray.shape
-    if height != width:
-        side = max(height, width)
-        top, left = (side - height) // 2, (side - width) // 2
-        rows, columns = (top, side - height - top), (left, side - width - left)
-        gray = np.pad(gray, ((0, 0), rows, columns, (0, 0)))
-    return pixels.resize(gray, SIDE, SIDE)[..., 0].astype(np.float32)
+    radii: int
+    angles: int
+    orders: int
 
 
-def has_content(images: NDArray[np.uint8], copies: Floats) -> NDArray[np.bool_]:
-    """Return whether gray values of each image vary enough to compare, shape `(n,)`.
-
-    Padding does not count.
-
-    Args:
-        images: `uint8`, shape `(n, h, w, c)`.
-        copies: `working_copies(images)`.
-    """
-    _, height, width, _ = images.shape
-    if height == width:
-        return np.asarray(copies.std((1, 2)) > _FLAT)
-    small = [max(round(SIDE * length / max(height, width)), 1) for length in (height, width)]
-    gray = pixels.resize(pixels.to_grayscale(images), *small)
-    return np.asarray(gray.astype(np.float32).std((1, 2, 3)) > _FLAT)
-
-
-def interpolated(images: NDArray[np.generic], index: Index, y: Floats, x: Floats) -> Floats:
-    """Return bilinear values at points, shape `(n, points, channels)`.
-
-    Args:
-        images: Shape `(m, SIDE * SIDE, channels)`.
-        index: The image of each row of points, shape `(n,)`.
-        y: Shape `(points,)` or `(n, points)`, in pixels.
-        x: The same.
-    """
-    y, x = np.clip(y, 0, SIDE - 1.001), np.clip(x, 0, SIDE - 1.001)
-    y0, x0 = y.astype(np.int64), x.astype(np.int64)
-    fy = (y - y0.astype(np.float32))[..., None]
-    fx = (x - x0.astype(np.float32))[..., None]
-    flat = images.reshape(-1, images.shape[-1])
-    first = index[:, None] * (SIDE * SIDE) + (y0 * SIDE + x0)
-    corner = [
-        flat.take(first + offset, axis=0, mode="clip").astype(np.float32)
-        for offset in (0, 1, SIDE, SIDE + 1)
-    ]
-    top = corner[0] + (corner[1] - corner[0]) * fx
-    bottom = corner[2] + (corner[3] - corner[2]) * fx
-    return np.asarray(top + (bottom - top) * fy, np.float32)
-
-
-def spectra(copies: Floats, zoom: float = 1.0) -> Spectra:
-    """Return Fourier series along the angle for each radius, shape `(n, radii, orders)`.
+def spectra(copies: Floats, windows: Windows, detail: Detail) -> Spectra:
+    """Return Fourier series along the angle for each radius, shape `(m, radii, orders + 1)`.
 
     Means are taken out and energies are 1: brightness and contrast do not count.
 
     Args:
         copies: Gray images, shape `(n, SIDE, SIDE)`.
-        zoom: Radii are this many times as long: an image cropped to `1 / zoom` of its size, and
-            enlarged again, then looks the same.
+        windows: The parts to describe.
+        detail: How finely.
     """
-    radii = (np.arange(_RADII) + 0.5) / _RADII * _REACH * (SIDE / 2) * zoom
-    angles = np.arange(_ANGLES) / _ANGLES * 2 * np.pi
-    y, x = (
-        (np.outer(radii, turn(angles)).ravel() + MIDDLE).astype(np.float32)
-        for turn in (np.sin, np.cos)
-    )
+    radii = (np.arange(detail.radii) + 0.5) / detail.radii
+    angles = np.arange(detail.angles) / detail.angles * 2 * np.pi
+    disc = np.stack([np.outer(radii, turn(angles)).ravel() for turn in (np.cos, np.sin)])
     area = (radii / radii.sum()).astype(np.float32)[None, :, None]
-    found = np.empty((len(copies), _RADII, _ORDERS + 1), np.complex64)
-    for start in range(0, len(copies), _AT_ONCE):
-        part = copies[start : start + _AT_ONCE].reshape(-1, SIDE * SIDE, 1)
-        polar = interpolated(part, np.arange(len(part)), y, x).reshape(-1, _RADII, _ANGLES)
-        polar = polar - (polar * area).sum((1, 2), keepdims=True) / _ANGLES
-        series = np.fft.rfft(polar, axis=2)[:, :, : _ORDERS + 1] * np.sqrt(area)
+    flat = copies.reshape(-1, SIDE * SIDE, 1)
+    found = np.empty((len(windows.image), detail.radii, detail.orders + 1), np.complex64)
+    for start in range(0, len(found), _AT_ONCE):
+        part = windows.take(np.arange(start, min(start + _AT_ONCE, len(found))))
+        x, y = (part.frame @ disc.astype(np.float32) + part.centre[..., None] + MIDDLE).transpose(
+            1, 0, 2
+        )
+        polar = interpolated(flat, part.image, y, x).reshape(-1, detail.radii, detail.angles)
+        polar = polar - (polar * area).sum((1, 2), keepdims=True) / detail.angles
+        series = np.fft.rfft(polar, axis=2)[:, :, : detail.orders + 1] * np.sqrt(area)
         energy = (np.abs(series[:, :, 0]) ** 2).sum(1)
         energy += 2 * (np.abs(series[:, :, 1:]) ** 2).sum((1, 2))
         found[start : start + _AT_ONCE] = series / np.sqrt(energy + 1e-6)[:, None, None]
@@ -123,25 +74,61 @@ def embeddings(found: Spectra) -> Floats:
     return np.asarray(flat / np.maximum(norms, 1e-6), np.float32)
 
 
-def nearest(queries: Floats, points: Floats, k: int, *, others: bool = True) -> Index:
-    """Return the places of the `k` nearest points of each query, shape `(m, k)`.
+def nearest(
+    queries: Floats, points: Floats, k: int, images: tuple[Index, Index]
+) -> tuple[Index, Floats]:
+    """Return the places of the `k` likeliest points of each query, and how alike they are.
+
+    Points are put into cells around a part of them; of large sets, only the cells that are likest
+    to a query are searched.
 
     Args:
         queries: Unit vectors, shape `(m, d)`.
         points: Unit vectors, shape `(n, d)`.
-        k: How many; fewer where there are fewer points.
-        others: Whether both are of the same images: a query's own place then does not count.
-    """
-    from sklearn.neighbors import NearestNeighbors
+        k: How many.
+        images: The image of each query and of each point: those of one image are no neighbours.
 
-    k = min(k + others, len(points))
-    search = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(points)
-    found = search.kneighbors(queries, return_distance=False)
-    if others:
-        own = found == np.arange(len(queries))[:, None]
-        own[~own.any(1), -1] = True
-        found = found[~own].reshape(len(found), k - 1)
-    return np.asarray(found, np.int64)
+    Returns:
+        Both of shape `(m, k)`; the likeness is -1 where there are fewer.
+    """
+    cells = max(1, int(_CELLS * np.sqrt(len(points))) if len(points) > _SEARCHED else 1)
+    centres = points[np.linspace(0, len(points) - 1, cells).astype(int)]
+    looked = min(cells, max(_PROBES, _SEARCHED * cells // len(points)))
+    home = np.concatenate(
+        [
+            (points[start : start + _AT_ONCE] @ centres.T).argmax(1)
+            for start in range(0, len(points), _AT_ONCE)
+        ]
+    )
+    order = np.argsort(home, kind="stable")
+    ends = np.searchsorted(home[order], np.arange(cells + 1))
+    blocks = [slice(start, start + _QUERIES) for start in range(0, len(queries), _QUERIES)]
+
+    def search(block: slice) -> tuple[Index, Floats]:
+        part, own = queries[block], images[0][block]
+        near = np.argpartition(-(part @ centres.T), looked - 1, axis=1)[:, :looked]
+        places = np.zeros((len(part), looked, k), np.int64)
+        likeness = np.full((len(part), looked, k), -1, np.float32)
+        rows, slots = np.divmod(np.argsort(near.ravel(), kind="stable"), looked)
+        at = np.searchsorted(near[rows, slots], np.arange(cells + 1))
+        for cell in range(cells):
+            members, asking = order[ends[cell] : ends[cell + 1]], slice(at[cell], at[cell + 1])
+            row, slot = rows[asking], slots[asking]
+            if not len(members) or not len(row):
+                continue
+            alike = part[row] @ points[members].T
+            alike[own[row, None] == images[1][members]] = -1
+            few = min(k, len(members))
+            best = np.argpartition(-alike, few - 1, axis=1)[:, :few]
+            places[row, slot, :few] = members[best]
+            likeness[row, slot, :few] = np.take_along_axis(alike, best, 1)
+        places, likeness = (each.reshape(len(part), -1) for each in (places, likeness))
+        best = np.argsort(-likeness, axis=1, kind="stable")[:, :k]
+        return np.take_along_axis(places, best, 1), np.take_along_axis(likeness, best, 1)
+
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        found, alike = zip(*threads.map(search, blocks), strict=True)
+    return np.concatenate(found), np.concatenate(alike)
 
 
 def best_rotations(a: Spectra, b: Spectra) -> tuple[Floats, Floats]:
@@ -159,7 +146,7 @@ def best_rotations(a: Spectra, b: Spectra) -> tuple[Floats, Floats]:
     fits, angles = [], []
     for flipped in (False, True):
         product = (np.conj(a) * (np.conj(b) if flipped else b)).sum(1)
-        curve = np.fft.irfft(product, _ANGLES, axis=1) * _ANGLES  # pads with zeros
+        curve = np.fft.irfft(product, _TURNS, axis=1) * _TURNS  # pads with zeros
         fits.append(curve.max(1))
-        angles.append((-1 if flipped else 1) * curve.argmax(1) / _ANGLES * 2 * np.pi)
+        angles.append((-1 if flipped else 1) * curve.argmax(1) / _TURNS * 2 * np.pi)
     return np.stack(fits, 1).astype(np.float32), np.stack(angles, 1).astype(np.float32)

@@ -13,12 +13,15 @@ from numpy.typing import NDArray
 
 from synthray._progress import progress_bar
 from synthray.duplicates import embedding
-from synthray.duplicates.embedding import Floats, Index, Spectra
-from synthray.duplicates.registration import Registration, starting_points
-from synthray.duplicates.structure import Structure
+from synthray.duplicates.embedding import Detail
+from synthray.duplicates.registration import Registration
+from synthray.duplicates.structure import Structure, scales
+from synthray.duplicates.windows import distinctive, inverse, transforms, whole
+from synthray.duplicates.working import SIDE, Floats, Index
 
 LINK = 0.5  # log-odds above which a pair may start a cluster
-_FOR, _AGAINST = 6.0, -3.0  # bounds on the weight of one pair
+_FOR, _AGAINST = 6.0, -2.0  # bounds on the weight of one pair
+_UNLIKE = -1.0  # weight of a pair that could not be laid on each other: it may overlap too little
 
 
 class Evidence(NamedTuple):
@@ -56,7 +59,7 @@ def joined(labels: Index, parts: Iterable[Evidence]) -> Index:
     for place, label in enumerate(labels.tolist()):
         sets.merge(place, label)
     between: dict[int, dict[int, float]] = {}  # sums of weights between clusters, by their roots
-    weights = np.clip(odds, _AGAINST, _FOR).tolist()
+    weights = np.where(np.isinf(odds), _UNLIKE, np.clip(odds, _AGAINST, _FOR)).tolist()
     for place, other, weight in zip(i.tolist(), j.tolist(), weights, strict=True):
         a, b = sets[place], sets[other]
         if a != b:
@@ -78,39 +81,58 @@ def joined(labels: Index, parts: Iterable[Evidence]) -> Index:
     return np.asarray([sets[place] for place in range(len(labels))], np.int64)
 
 
-# Log-odds that two images are the same radiograph: from the correlations of fine structure and of
-# what varies along its edges (Fisher's z), and from the logarithm of the scale between them; less a
-# doubt where all edges are parallel: straight shafts fit each other at any place and scale.
-# Fitted to planted copies and to pairs of different patients; benchmarks/duplicates.py measures
-# them on copies that were not used for that.
-_FIT, _ALONG, _ZOOMED, _OFFSET = 6.4, 3.4, -6.6, -10.5
-_STRAIGHT, _STRETCHED, _SHIFTED = -5.0, -10.0, -1.4  # each, a change of log scale, of a pixel
-_STEEPNESS = 6  # shafts have a straightness near 1, hands about 0.5
+# Log-odds that two images are the same radiograph: from the correlations of fine structure, with
+# edges and without (Fisher's z), and from how far the transform is from a turn about the centre:
+# by how many pixels it stretches and shifts, in logarithms. Where all edges are parallel, a
+# transform tells more: straight shafts fit each other if one is shifted and stretched.
+# Fitted to planted copies and to pairs of different patients; benchmarks/rows/duplicates.py
+# measures them on copies that were not used for that.
+_DETAIL, _TEXTURE, _OFFSET = 4.2, 5.3, -9.9
+_STRETCHED, _SHIFTED = -0.6, -0.2
+_STRAIGHT, _BOTH_STRETCHED, _BOTH_SHIFTED = 1.3, -2.0, -2.1
 
 _ROUGH_FIT = 0.72  # of polar series; copies lie above, with their right rotation and scale
 _FIRST_FIT = 0.68  # after a few steps on a coarse grid
 _SECOND_FIT = 0.74  # after a few more on a fine one
 _BLOCK = 128
 
-Table = NDArray[np.float64]
-"""Guesses of transforms, a row each: i, j, flipped, angle, scale, fit, right, down."""
+
+class Guesses(NamedTuple):
+    """How pairs may be laid on each other.
+
+    Attributes:
+        i: Places of the first images, shape `(m,)`.
+        j: Places of the second.
+        fit: How well windows of them fit, shape `(m,)`.
+        start: Transforms, shape `(m, 6)`, that do not enlarge.
+    """
+
+    i: Index
+    j: Index
+    fit: Floats
+    start: Floats
+
+
+_FINELY = Detail(16, 64, 16)
 
 
 @dataclass(frozen=True)
 class View:
-    """A way to look at images when neighbours are searched.
+    """A way to look for likely pairs.
 
     Attributes:
-        zoom: Radii are this many times as long.
-        right: Pixels by which images are moved to the right first.
-        down: Pixels by which they are moved down.
-        neighbours: How many neighbours of each image to take.
+        zoom: Whole images are compared, one of them enlarged; None compares distinctive windows.
+        neighbours: How many neighbours of each window to take.
+        pairs: How many images to compare with each, those with the most neighbours.
+        alike: Least likeness of neighbours.
+        detail: Of descriptions.
     """
 
-    zoom: float = 1.0
-    right: int = 0
-    down: int = 0
+    zoom: float | None = 1.0
     neighbours: int = 8
+    pairs: int = 8
+    alike: float = 0.0
+    detail: Detail = _FINELY
 
 
 class Matcher:
@@ -140,84 +162,118 @@ class Matcher:
             places: Which images to compare.
             among: With which others; by default with each other.
             views: How images are laid on others.
-            hypotheses: Rotations, flips and scales to try for a pair.
+            hypotheses: Ways to lay a pair on each other that are tried.
             verbose: 0 for silence.
         """
         n = len(self._copies)
-        targets = places if among is None else among
-        plain = embedding.spectra(self._copies[targets])
-        points = embedding.embeddings(plain)
-        guesses = []
-        for view in views:
-            # What leaves on one side comes in on the other.
-            shifted = np.roll(self._copies[places], (view.down, view.right), axis=(1, 2))
-            seen = embedding.spectra(shifted, view.zoom)
-            near = embedding.nearest(
-                embedding.embeddings(seen), points, view.neighbours, others=among is None
-            )
-            guesses.append(_guesses(seen, plain, near, view, places, targets))
-        table = np.concatenate(guesses)
-        table = table[_best(table, table[:, 5], n, hypotheses)]
-        blocks = [table[start : start + _BLOCK] for start in range(0, len(table), _BLOCK)]
-        odds = np.full(len(table), -np.inf)
-        bar = progress_bar(len(table), "Comparing images", unit="pair", verbose=verbose)
+        found = [self._guesses(view, places, among, hypotheses) for view in views]
+        guesses = Guesses(*map(np.concatenate, zip(*found, strict=True)))
+        kept = _best(guesses.i, guesses.j, guesses.fit, n, hypotheses)
+        guesses = Guesses(*(column[kept] for column in guesses))
+        m = len(kept)
+        blocks = [slice(start, start + _BLOCK) for start in range(0, m, _BLOCK)]
+        odds = np.full(m, -np.inf)
+        bar = progress_bar(m, "Comparing images", unit="pair", verbose=verbose)
         # The operations of arrays run outside the interpreter's lock: threads suffice.
         with bar, ThreadPoolExecutor(os.cpu_count()) as threads:
-            for k, part in enumerate(threads.map(self._log_odds, blocks)):
-                odds[k * _BLOCK : (k + 1) * _BLOCK] = part
+            parts = (Guesses(*(column[block] for column in guesses)) for block in blocks)
+            for block, part in zip(blocks, threads.map(self._log_odds, parts), strict=True):
+                odds[block] = part
                 bar.update(len(part))
-        best = _best(table, odds, n, 1)
-        ends = np.sort(table[best, :2].astype(np.int64), axis=1)
+        best = _best(guesses.i, guesses.j, odds, n, 1)
+        ends = np.sort(np.stack([guesses.i[best], guesses.j[best]], 1), axis=1)
         return Evidence(ends[:, 0], ends[:, 1], odds[best])
 
-    def _log_odds(self, table: Table) -> NDArray[np.float64]:
-        i, j = table[:, :2].astype(np.int64).T
-        flipped = table[:, 2] > 0
-        found = starting_points(flipped, *table[:, [3, 4, 6, 7]].astype(np.float32).T)
-        kept = np.arange(len(table))
-        for coarse, least in ((True, _FIRST_FIT), (False, _SECOND_FIT)):
-            fit, found = self._registration.align(
-                i[kept], j[kept], flipped[kept], found, coarse=coarse
+    def _guesses(self, view: View, places: Index, among: Index | None, hypotheses: int) -> Guesses:
+        """Find pairs of images with windows that are alike, and how these lie on each other."""
+        targets = places if among is None else among
+        if view.zoom is None:
+            first = distinctive(self._copies, places)
+            second = first if among is None else distinctive(self._copies, among)
+        else:
+            first, second = whole(places, view.zoom), whole(targets)
+        queries, points = (
+            embedding.embeddings(embedding.spectra(self._copies, each, view.detail))
+            for each in (first, second)
+        )
+        near, alike = embedding.nearest(
+            queries, points, view.neighbours, (first.image, second.image)
+        )
+        a, b = np.repeat(np.arange(len(near)), near.shape[1]), near.ravel()
+        fit = alike.ravel()
+        kept = np.flatnonzero(fit > view.alike)
+        a, b, fit = a[kept], b[kept], fit[kept]
+        kept = _likeliest(first.image[a], second.image[b], fit - view.alike, view.pairs, hypotheses)
+        first, second = first.take(a[kept]), second.take(b[kept])
+        rows = []
+        for start in range(0, len(kept), 2048):
+            at = np.arange(start, min(start + 2048, len(kept)))
+            one, two = first.take(at), second.take(at)
+            fits, angles = embedding.best_rotations(
+                *(embedding.spectra(self._copies, each, view.detail) for each in (one, two))
             )
+            for flipped in (0, 1):
+                good = np.flatnonzero(fits[:, flipped] > _ROUGH_FIT)
+                laid = transforms(
+                    one.take(good),
+                    two.take(good),
+                    angles[good, flipped],
+                    np.full(len(good), flipped),
+                )
+                rows.append(Guesses(one.image[good], two.image[good], fits[good, flipped], laid))
+        if not rows:
+            return Guesses(
+                np.zeros(0, int),
+                np.zeros(0, int),
+                np.zeros(0, np.float32),
+                np.zeros((0, 6), np.float32),
+            )
+        i, j, fit, start = map(np.concatenate, zip(*rows, strict=True))
+        # From the image that shows less: the other one holds its whole disc.
+        enlarged = np.abs(start[:, 0] * start[:, 3] - start[:, 1] * start[:, 2]) > 1
+        start[enlarged] = inverse(start[enlarged])
+        return Guesses(np.where(enlarged, j, i), np.where(enlarged, i, j), fit, start)
+
+    def _log_odds(self, guesses: Guesses) -> NDArray[np.float64]:
+        i, j, _, found = guesses
+        kept = np.arange(len(i))
+        for coarse, least in ((True, _FIRST_FIT), (False, _SECOND_FIT)):
+            fit, found = self._registration.align(i[kept], j[kept], found, coarse=coarse)
             kept, found = kept[fit > least], found[fit > least]
-        odds = np.full(len(table), -np.inf)
+        odds = np.full(len(i), -np.inf)
         if len(kept):
             i, j, straightness = i[kept], j[kept], self._structure.straightness
-            fits, along = self._structure.judge(i, j, flipped[kept], found)
+            detail, texture = self._structure.judge(i, j, found)
             straight = np.minimum(straightness[i], straightness[j])
-            zoomed = np.abs(np.log(np.hypot(found[:, 0], found[:, 1])))
-            shifted = np.hypot(found[:, 2], found[:, 3])
-            doubt = _STRAIGHT + _STRETCHED * zoomed + _SHIFTED * shifted
-            odds[kept] = _FIT * _fisher_z(fits) + _ALONG * _fisher_z(along)
-            odds[kept] += _OFFSET + _ZOOMED * zoomed + straight**_STEEPNESS * doubt
+            large, small = scales(found)
+            # The root of the summed squares of half the logarithms' sum and difference.
+            stretch = np.sqrt((np.log(large) ** 2 + np.log(small) ** 2) / 2) * SIDE * 0.44
+            stretched, shifted = np.log(stretch + 0.5), np.log(np.hypot(*found[:, 4:].T) + 0.5)
+            odds[kept] = _OFFSET + _DETAIL * _fisher_z(detail) + _TEXTURE * _fisher_z(texture)
+            odds[kept] += _STRETCHED * stretched + _SHIFTED * shifted
+            doubt = _STRAIGHT + _BOTH_STRETCHED * stretched + _BOTH_SHIFTED * shifted
+            odds[kept] += straight**2 * doubt
         return odds
 
 
-def _guesses(
-    seen: Spectra, plain: Spectra, near: Index, view: View, places: Index, targets: Index
-) -> Table:
-    """Return two rows a pair, one for each mirror state, as far as they fit roughly."""
-    rows = [np.zeros((0, 8))]
-    for start in range(0, len(near), _BLOCK):
-        part = near[start : start + _BLOCK]
-        i, j = np.repeat(np.arange(start, start + len(part)), near.shape[1]), part.ravel()
-        fits, angles = embedding.best_rotations(seen[i], plain[j])
-        for flipped in (0, 1):
-            table = np.empty((len(i), 8))
-            table[:, 0], table[:, 1], table[:, 2] = places[i], targets[j], flipped
-            table[:, 3], table[:, 5] = angles[:, flipped], fits[:, flipped]
-            table[:, [4, 6, 7]] = 1 / view.zoom, view.right, view.down
-            if view.zoom < 1:  # from the enlarged one, whose whole disc the other one holds
-                table[:, [0, 1]] = table[:, [1, 0]]
-                table[:, 4] = view.zoom
-                table[:, 3] *= 1 if flipped else -1
-            rows.append(table[table[:, 5] > _ROUGH_FIT])
-    return np.concatenate(rows)
+def _likeliest(i: Index, j: Index, weight: Floats, pairs: int, hypotheses: int) -> Index:
+    """Return the best few rows of the pairs that have the highest sums for each `i`."""
+    n = max(i.max(initial=0), j.max(initial=0)) + 1
+    keys, codes = np.unique(i * n + j, return_inverse=True)
+    votes = np.bincount(codes, weight)
+    order = np.lexsort((keys, -votes, keys // n))
+    rank = np.arange(len(keys)) - np.searchsorted((keys // n)[order], (keys // n)[order])
+    good = np.zeros(len(keys), bool)
+    good[order[rank < pairs]] = True
+    rows = np.flatnonzero(good[codes])
+    order = rows[np.lexsort((-weight[rows], codes[rows]))]
+    rank = np.arange(len(order)) - np.searchsorted(codes[order], codes[order])
+    return order[rank < hypotheses]
 
 
-def _best(table: Table, scores: NDArray[np.float64], n: int, count: int) -> Index:
+def _best(i: Index, j: Index, scores: NDArray[np.floating], n: int, count: int) -> Index:
     """Return the rows with the highest scores, `count` of each pair, in the order of pairs."""
-    pair = table[:, :2].min(1) * n + table[:, :2].max(1)
+    pair = np.minimum(i, j) * n + np.maximum(i, j)
     order = np.lexsort((-scores, pair))
     pair = pair[order]
     return np.asarray(order[np.arange(len(pair)) - np.searchsorted(pair, pair) < count])

@@ -1,6 +1,6 @@
-"""Registration of pairs: the similarity transform that lays one image on another.
+"""Registration of pairs: the affine transform that lays one image on another.
 
-The transform (rotation, scale, shift) and a linear change of gray values are refined together by
+The transform (six parameters) and a linear change of gray values are refined together by
 Gauss-Newton steps on a band-passed image, as in Lucas & Kanade 1981 (see Baker & Matthews 2004,
 doi:10.1023/B:VISI.0000011205.11775.fd). Many pairs take their steps at once.
 """
@@ -12,20 +12,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from synthray.duplicates.embedding import MIDDLE, SIDE, Floats, Index
+from synthray.duplicates.working import MIDDLE, SIDE, Floats, Index
 
-Flags = NDArray[np.bool_]
 Packed = NDArray[np.int32]
 
 LEVELS = 32.0
 """Integer levels in one standard deviation of an image that is kept in 8 bits."""
 
 _DAMPING = 1e-3
-_LARGEST_STEP = np.array([0.12, 0.12, 3.0, 3.0], np.float32)
+_LARGEST_STEP = np.array([0.12, 0.12, 0.12, 0.12, 3.0, 3.0], np.float32)
 _OVERLAP = 0.7  # share of the compared disc that must lie inside both images
 _DISC = 0.88
 _AT_ONCE = 32_768  # points; they and all intermediate values fit into the cache of a core
-_MOVING, _ONE, _FIXED = 4, 5, 6  # rows behind the four slopes
+_MOVING, _ONE, _FIXED = 6, 7, 8  # rows behind the six slopes
 
 
 @dataclass(frozen=True)
@@ -61,9 +60,7 @@ class Registration:
         self._coarse = _bands(copies, 1.5, 7.0)
         self._fine = _bands(copies, 0.7, 4.0)
 
-    def align(
-        self, i: Index, j: Index, flipped: Flags, start: Floats, *, coarse: bool
-    ) -> tuple[Floats, Floats]:
+    def align(self, i: Index, j: Index, start: Floats, *, coarse: bool) -> tuple[Floats, Floats]:
         """Refine transforms from image `i` to image `j`.
 
         Pairs that are certainly of two radiographs take fewer steps.
@@ -71,32 +68,21 @@ class Registration:
         Args:
             i: Places of the first images, shape `(n,)`.
             j: Places of the second.
-            flipped: Whether the second is a mirror image.
-            start: Parameters `(n, 4)`: scale times cosine and sine of the rotation, shift in x and
-                y, in pixels from the centre.
+            start: Transforms `(n, 6)`: a point `(x, y)` of the first image, in pixels from the
+                centre, lies at `(a x + b y + e, c x + d y + f)` of the second.
             coarse: Whether to compare smooth images at few points, which works from several pixels
                 away, or sharp ones at many.
 
         Returns:
-            The best correlation met, -1 to 1, shape `(n,)`, and its parameters, `(n, 4)`.
+            The best correlation met, -1 to 1, shape `(n,)`, and its transform, `(n, 6)`.
         """
         images, course = (self._coarse, _COARSE) if coarse else (self._fine, _FINE)
         rows = max(1, _AT_ONCE // len(disc(course.grid)[0]))
         fits, found = np.empty(len(i), np.float32), np.empty_like(start)
         for k in range(0, len(i), rows):
             at = slice(k, k + rows)
-            fits[at], found[at] = _refined(images, i[at], j[at], flipped[at], start[at], course)
+            fits[at], found[at] = _refined(images, i[at], j[at], start[at], course)
         return fits, found
-
-
-def starting_points(
-    flipped: Flags, angles: Floats, scales: Floats, right: Floats, down: Floats
-) -> Floats:
-    """Return the parameters of a shift of the first image, then rotation and scale, `(n, 4)`."""
-    cosine, sine = scales * np.cos(angles), scales * np.sin(angles)
-    turned = np.where(flipped, -1, 1) * down
-    shifts = [cosine * right - sine * turned, sine * right + cosine * turned]
-    return np.stack([cosine, sine, *shifts], 1).astype(np.float32)
 
 
 def disc(grid: float) -> tuple[Floats, Floats]:
@@ -119,18 +105,14 @@ def in_bytes(images: Floats) -> NDArray[np.int8]:
     return np.clip(np.rint(images * LEVELS), -127, 127).astype(np.int8)
 
 
-def moved(
-    parameters: Floats, flipped: Flags, y: Floats, x: Floats
-) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+def moved(transforms: Floats, y: Floats, x: Floats) -> tuple[Floats, Floats, NDArray[np.bool_]]:
     """Return where points from the centre lie in the second image, in pixels: y and x.
 
     The third array says whether a point lies inside the image; all are of shape `(n, points)`.
     """
-    cosine, sine, right, down = parameters.T
-    turn = np.where(flipped, -1, 1).astype(np.float32)
     plane = np.stack([x, y, np.ones_like(x)])
-    at_y = np.stack([sine, cosine * turn, down + MIDDLE], 1) @ plane
-    at_x = np.stack([cosine, -sine * turn, right + MIDDLE], 1) @ plane
+    at_x = transforms[:, [0, 1, 4]] @ plane + MIDDLE
+    at_y = transforms[:, [2, 3, 5]] @ plane + MIDDLE
     limit = np.float32(SIDE - 1)
     return at_y, at_x, (at_y >= 0) & (at_y <= limit) & (at_x >= 0) & (at_x <= limit)
 
@@ -177,7 +159,7 @@ def _bands(copies: Floats, low: float, high: float) -> Packed:
 
 
 def _refined(
-    images: Packed, i: Index, j: Index, flipped: Flags, start: Floats, course: _Course
+    images: Packed, i: Index, j: Index, start: Floats, course: _Course
 ) -> tuple[Floats, Floats]:
     y, x = disc(course.grid)
     best = np.full(len(i), -1.0, np.float32)
@@ -186,18 +168,17 @@ def _refined(
     active = np.arange(len(i))
     for floor in (*course.floors, None):
         here = now[active]
-        at_y, at_x, weight = moved(here, flipped[active], y, x)
+        at_y, at_x, weight = moved(here, y, x)
         moving, dx, dy = _sampled(images, j[active], at_y, at_x)
-        rows = np.empty((len(active), 7, len(y)), np.float32)
+        rows = np.empty((len(active), 9, len(y)), np.float32)
         rows[:, _ONE] = weight
         np.multiply(fixed[active], weight, out=rows[:, _FIXED])
         np.multiply(moving, weight, out=rows[:, _MOVING])
         if floor is not None:
-            np.multiply(dx, weight, out=rows[:, 2])
-            np.multiply(dy, weight, out=rows[:, 3])
-            turned = np.where(flipped[active], -1, 1).astype(np.float32)[:, None] * y
-            rows[:, 0] = rows[:, 2] * x + rows[:, 3] * turned
-            rows[:, 1] = rows[:, 3] * x - rows[:, 2] * turned
+            np.multiply(dx, weight, out=rows[:, 4])
+            np.multiply(dy, weight, out=rows[:, 5])
+            for row, (slope, along) in enumerate(((4, x), (4, y), (5, x), (5, y))):
+                np.multiply(rows[:, slope], along, out=rows[:, row])
         sums = products(rows[:, _MOVING:] if floor is None else rows)
         fit = correlation(sums[:, -3:, -3:], len(y))
         better = fit > best[active]
@@ -209,8 +190,8 @@ def _refined(
         move = _step(sums[kept])
         active = active[kept]
         now[active] += move
-        far = np.hypot(move[:, 0], move[:, 1]) * (_DISC * SIDE / 2)
-        active = active[far + np.hypot(move[:, 2], move[:, 3]) > course.settled]
+        far = np.linalg.norm(move[:, :4], axis=1) * (_DISC * SIDE / 2)
+        active = active[far + np.hypot(move[:, 4], move[:, 5]) > course.settled]
         if not len(active):
             break
     return best, found
@@ -234,10 +215,12 @@ def _sampled(images: Packed, index: Index, y: Floats, x: Floats) -> tuple[Floats
 
 
 def _step(sums: Floats) -> Floats:
-    """Solve the normal equations for a step of the four parameters, no longer than allowed."""
+    """Solve the normal equations for a step of the six parameters, no longer than allowed."""
     normal = sums[:, :_FIXED, :_FIXED]
     diagonal = np.arange(_FIXED)
     normal[:, diagonal, diagonal] = normal[:, diagonal, diagonal] * (1 + _DAMPING) + _DAMPING
     solved = np.linalg.solve(normal, sums[:, :_FIXED, _FIXED:])[..., 0]
-    gain = np.where(np.abs(solved[:, 4]) < 0.3, 0.3, solved[:, 4])[:, None]
-    return np.asarray(np.clip(solved[:, :4] / gain, -_LARGEST_STEP, _LARGEST_STEP), np.float32)
+    gain = np.where(np.abs(solved[:, _MOVING]) < 0.3, 0.3, solved[:, _MOVING])[:, None]
+    return np.asarray(
+        np.clip(solved[:, :_MOVING] / gain, -_LARGEST_STEP, _LARGEST_STEP), np.float32
+    )

@@ -1,0 +1,134 @@
+"""Windows: the parts of images that are searched in other images.
+
+An image is described whole, and by windows around its most distinctive blobs (Lindeberg 1998,
+doi:10.1023/A:1008045108935), which it shares with copies that are shifted, cropped or zoomed. A
+window is as elongated as its content, so that a shear or a stretch changes the window with it
+(Lindeberg & Garding 1997, doi:10.1016/S0262-8856(97)01144-6; Mikolajczyk & Schmid 2004).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d, maximum_filter
+
+from synthray.duplicates.working import MIDDLE, SIDE, Floats, Index
+
+_BLOBS = 40  # windows of an image
+_SIGMAS = (2.0, 2.8, 4.0, 5.6, 8.0)  # of blobs, in pixels
+_REACH = 4.0  # of a window, in sigmas of its blob
+_WHOLE = 0.92  # of half the side: a rotation cuts off what lies outside
+_EDGE = 3  # pixels; nothing nearer to the border is a blob
+_ROUNDER = 0.7  # how much of the elongation of the content a window follows
+_LONGEST = 16.0  # elongation of the content, as a ratio of squared slopes
+_AT_ONCE = 256
+
+
+class Windows(NamedTuple):
+    """Elliptic parts of images.
+
+    Attributes:
+        image: The image of each window, shape `(m,)`.
+        centre: `(x, y)`, in pixels from the centre of the image, shape `(m, 2)`.
+        frame: Takes the unit disc to the window, less its centre, shape `(m, 2, 2)`.
+    """
+
+    image: Index
+    centre: Floats
+    frame: Floats
+
+    def take(self, at: Index) -> Windows:
+        """Return some of the windows."""
+        return Windows(*(column[at] for column in self))
+
+
+def whole(places: Index, zoom: float = 1.0) -> Windows:
+    """Return one round window of each image, that many times as large as the image."""
+    frame = np.eye(2, dtype=np.float32) * np.float32(_WHOLE * SIDE / 2 * zoom)
+    return Windows(
+        places, np.zeros((len(places), 2), np.float32), np.tile(frame, (len(places), 1, 1))
+    )
+
+
+def distinctive(copies: Floats, places: Index) -> Windows:
+    """Return windows around the strongest blobs of each image, up to `_BLOBS` of them.
+
+    Args:
+        copies: Gray images, shape `(n, SIDE, SIDE)`.
+        places: Which of them to look at.
+    """
+    parts = [
+        _around_blobs(copies[places[start : start + _AT_ONCE]], places[start : start + _AT_ONCE])
+        for start in range(0, len(places), _AT_ONCE)
+    ]
+    return Windows(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def transforms(first: Windows, second: Windows, angles: Floats, flipped: Index) -> Floats:
+    """Return the transforms that take windows to others, turned by angles, shape `(n, 6)`.
+
+    See `registration.Registration.align` for their form.
+    """
+    cosine, sine = np.cos(angles), np.sin(angles)
+    mirror = np.where(flipped, -1, 1)
+    turn = np.stack([cosine, -sine * mirror, sine, cosine * mirror], 1).reshape(-1, 2, 2)
+    matrix = second.frame @ turn @ np.linalg.inv(first.frame)
+    shift = second.centre - (matrix @ first.centre[..., None])[..., 0]
+    return np.concatenate([matrix.reshape(-1, 4), shift], 1).astype(np.float32)
+
+
+def inverse(found: Floats) -> Floats:
+    """Return the transforms of the other direction."""
+    matrix = np.linalg.inv(found[:, :4].reshape(-1, 2, 2))
+    shift = -(matrix @ found[:, 4:, None])[..., 0]
+    return np.concatenate([matrix.reshape(-1, 4), shift], 1).astype(np.float32)
+
+
+def _around_blobs(copies: Floats, places: Index) -> Windows:
+    """Find the highest determinants of the Hessian, and how elongated the content there is."""
+    strength, y, x, sigma, slopes = [], [], [], [], []
+    even = copies - copies.mean((1, 2), keepdims=True)
+    even /= copies.std((1, 2), keepdims=True) + 1e-3
+    for width in _SIGMAS:
+        stride = 2 if width >= 4 else 1
+        bent = _filtered(even, width, stride, 2, 0) * _filtered(even, width, stride, 0, 2)
+        bent -= _filtered(even, width, stride, 1, 1) ** 2
+        dx, dy = _filtered(even, width / 2, 1, 0, 1), _filtered(even, width / 2, 1, 1, 0)
+        around = [_filtered(each, 2 * width, stride, 0, 0) for each in (dx * dx, dx * dy, dy * dy)]
+        highest = maximum_filter(bent, (1, 3, 3) if stride == 2 else (1, 5, 5), mode="nearest")
+        side = np.arange(0, SIDE, stride)
+        inside = (side >= _EDGE) & (side < SIDE - _EDGE)
+        blob = (bent == highest) & (bent > 0) & inside[:, None] & inside
+        strength.append(np.where(blob, bent * width**4, 0).reshape(len(copies), -1))
+        rows, columns = np.meshgrid(side, side, indexing="ij")
+        y.append(rows.ravel())
+        x.append(columns.ravel())
+        sigma.append(np.full(rows.size, width))
+        slopes.append(np.stack(around, -1).reshape(len(copies), -1, 3))
+    found = np.concatenate(strength, 1)
+    best = np.argpartition(-found, _BLOBS, axis=1)[:, :_BLOBS]
+    image, rank = np.nonzero(np.take_along_axis(found, best, 1) > 0)
+    at = best[image, rank]
+    centre = np.stack([np.concatenate(x)[at], np.concatenate(y)[at]], 1) - MIDDLE
+    size = _REACH * np.concatenate(sigma)[at]
+    frame = _rounding(np.concatenate(slopes, 1)[image, at]) * size[:, None, None]
+    return Windows(places[image], centre.astype(np.float32), frame.astype(np.float32))
+
+
+def _filtered(images: Floats, sigma: float, stride: int, down: int, right: int) -> Floats:
+    """Return derivatives of smoothed images at every `stride`-th pixel."""
+    rows, columns = (
+        gaussian_filter1d(np.eye(SIDE), sigma, axis=0, order=order, mode="nearest", truncate=3)
+        for order in (down, right)
+    )
+    return rows[::stride].astype(np.float32) @ images @ columns[::stride].T.astype(np.float32)
+
+
+def _rounding(slopes: Floats) -> Floats:
+    """Return what makes a disc as elongated as content, from mean squares of its slopes."""
+    xx, xy, yy = slopes.T.astype(np.float64)
+    values, vectors = np.linalg.eigh(np.stack([xx, xy, xy, yy], 1).reshape(-1, 2, 2))
+    ratio = np.clip(values[:, 1] / np.maximum(values[:, 0], 1e-9), 1, _LONGEST) ** (_ROUNDER / 4)
+    lengths = np.stack([ratio, 1 / ratio], 1)  # long where slopes are low
+    return (vectors * lengths[:, None]) @ vectors.transpose(0, 2, 1)

@@ -1,0 +1,74 @@
+"""Working copies of images: small, gray and square."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthray.datasets import pixels
+
+Floats = NDArray[np.float32]
+Index = NDArray[np.int64]
+
+SIDE = 64
+"""Height and width of working copies, in pixels."""
+
+MIDDLE = np.float32((SIDE - 1) / 2)
+
+_FLAT = 2.0  # gray levels of spread, below which there is nothing to compare
+
+
+def working_copies(images: NDArray[np.uint8]) -> Floats:
+    """Return gray images of `SIDE` x `SIDE`, shape `(n, SIDE, SIDE)`, 0 to 255.
+
+    Images that are not square are padded with black, not stretched: a rotation stays one.
+    """
+    gray = pixels.to_grayscale(images)
+    _, height, width, _ = gray.shape
+    if height != width:
+        side = max(height, width)
+        top, left = (side - height) // 2, (side - width) // 2
+        rows, columns = (top, side - height - top), (left, side - width - left)
+        gray = np.pad(gray, ((0, 0), rows, columns, (0, 0)))
+    return pixels.resize(gray, SIDE, SIDE)[..., 0].astype(np.float32)
+
+
+def has_content(images: NDArray[np.uint8], copies: Floats) -> NDArray[np.bool_]:
+    """Return whether gray values of each image vary enough to compare, shape `(n,)`.
+
+    Padding does not count.
+
+    Args:
+        images: `uint8`, shape `(n, h, w, c)`.
+        copies: `working_copies(images)`.
+    """
+    _, height, width, _ = images.shape
+    if height == width:
+        return np.asarray(copies.std((1, 2)) > _FLAT)
+    small = [max(round(SIDE * length / max(height, width)), 1) for length in (height, width)]
+    gray = pixels.resize(pixels.to_grayscale(images), *small)
+    return np.asarray(gray.astype(np.float32).std((1, 2, 3)) > _FLAT)
+
+
+def interpolated(images: NDArray[np.generic], index: Index, y: Floats, x: Floats) -> Floats:
+    """Return bilinear values at points, shape `(n, points, channels)`.
+
+    Args:
+        images: Shape `(m, SIDE * SIDE, channels)`.
+        index: The image of each row of points, shape `(n,)`.
+        y: Shape `(points,)` or `(n, points)`, in pixels.
+        x: The same.
+    """
+    y, x = np.clip(y, 0, SIDE - 1.001), np.clip(x, 0, SIDE - 1.001)
+    y0, x0 = y.astype(np.int64), x.astype(np.int64)
+    fy = (y - y0.astype(np.float32))[..., None]
+    fx = (x - x0.astype(np.float32))[..., None]
+    flat = images.reshape(-1, images.shape[-1])
+    first = index[:, None] * (SIDE * SIDE) + (y0 * SIDE + x0)
+    corner = [
+        flat.take(first + offset, axis=0, mode="clip").astype(np.float32)
+        for offset in (0, 1, SIDE, SIDE + 1)
+    ]
+    top = corner[0] + (corner[1] - corner[0]) * fx
+    bottom = corner[2] + (corner[3] - corner[2]) * fx
+    return np.asarray(top + (bottom - top) * fy, np.float32)
