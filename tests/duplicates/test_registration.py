@@ -40,7 +40,7 @@ def test_turn_shear_stretch_and_shift_are_recovered(mirror: int, copies: Floats)
     assert (fit > 0.95).all()
     np.testing.assert_allclose(found[:, :4], [forward.ravel()] * 10, atol=0.01)
     np.testing.assert_allclose(found[:, 4:], [shift] * 10, atol=0.2)
-    detail, texture = structure.judge(i, j, found)
+    detail, texture, _ = structure.judge(i, j, found)
     assert (detail > 0.8).all()
     assert (texture > 0.7).all()
 
@@ -48,7 +48,7 @@ def test_turn_shear_stretch_and_shift_are_recovered(mirror: int, copies: Floats)
 def test_different_images_do_not_fit(copies: Floats) -> None:
     i, j = np.arange(10), np.arange(10, 20)
     _, found = Registration(copies).align(i, j, STILL, coarse=True)
-    detail, texture = Structure(copies).judge(i, j, found)
+    detail, texture, _ = Structure(copies).judge(i, j, found)
     assert (detail < 0.5).all()
     assert (texture < 0.5).all()
 

@@ -92,7 +92,7 @@ def find_copies(images: NDArray[np.uint8], originals: NDArray[np.uint8]) -> NDAr
     places = n + np.flatnonzero(content[n:] & (found < 0))
     if not len(among) or not len(places):
         return found
-    evidence = Matcher(copies).compare(places, among=among, views=_ALL, hypotheses=2)
+    evidence = Matcher(copies).compare(places, among=among, views=_ALL, hypotheses=3)
     best = np.full(len(images), LINK)
     for i, j, odds in zip(*evidence, strict=True):
         if odds >= best[j - n]:  # the originals come first, so that i is one of them
@@ -159,7 +159,7 @@ def _clusters(images: NDArray[np.uint8], verbose: Any) -> Index:
     near = matcher.compare(places, views=_FIRST, hypotheses=1, verbose=verbose)
     labels = joined(labels, [near])
     kept = _representatives(labels, places)
-    far = matcher.compare(kept, views=_ALL, hypotheses=2, verbose=verbose)
+    far = matcher.compare(kept, views=_ALL, hypotheses=3, verbose=verbose)
     return joined(labels, [near, far])
 
 

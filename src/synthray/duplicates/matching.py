@@ -87,9 +87,9 @@ def joined(labels: Index, parts: Iterable[Evidence]) -> Index:
 # transform tells more: straight shafts fit each other if one is shifted and stretched.
 # Fitted to planted copies and to pairs of different patients; benchmarks/rows/duplicates.py
 # measures them on copies that were not used for that.
-_DETAIL, _TEXTURE, _OFFSET = 4.2, 5.3, -9.9
-_STRETCHED, _SHIFTED = -0.6, -0.2
-_STRAIGHT, _BOTH_STRETCHED, _BOTH_SHIFTED = 1.3, -2.0, -2.1
+_DETAIL, _TEXTURE, _SIZE, _OFFSET = 4.6, 4.1, -2.6, -10.8
+_SHIFTED = -0.2
+_STRAIGHT, _BOTH_STRETCHED, _BOTH_SHIFTED = 1.9, -2.1, -2.3
 
 _ROUGH_FIT = 0.72  # of polar series; copies lie above, with their right rotation and scale
 _FIRST_FIT = 0.68  # after a few steps on a coarse grid
@@ -243,14 +243,14 @@ class Matcher:
         odds = np.full(len(i), -np.inf)
         if len(kept):
             i, j, straightness = i[kept], j[kept], self._structure.straightness
-            detail, texture = self._structure.judge(i, j, found)
+            detail, texture, size = self._structure.judge(i, j, found)
             straight = np.minimum(straightness[i], straightness[j])
             large, small = scales(found)
             # The root of the summed squares of half the logarithms' sum and difference.
             stretch = np.sqrt((np.log(large) ** 2 + np.log(small) ** 2) / 2) * SIDE * 0.44
             stretched, shifted = np.log(stretch + 0.5), np.log(np.hypot(*found[:, 4:].T) + 0.5)
             odds[kept] = _OFFSET + _DETAIL * _fisher_z(detail) + _TEXTURE * _fisher_z(texture)
-            odds[kept] += _STRETCHED * stretched + _SHIFTED * shifted
+            odds[kept] += _SIZE * size + _SHIFTED * shifted
             doubt = _STRAIGHT + _BOTH_STRETCHED * stretched + _BOTH_SHIFTED * shifted
             odds[kept] += straight**2 * doubt
         return odds

@@ -3,7 +3,7 @@
 Fine detail, with local contrast evened out, is compared after a registration has laid one image on
 another: two patients share outlines, but not trabeculae and overlaps. Straight edges fit each other
 wherever they are laid, so that detail is compared once more without edges. Of two images that show
-a thing in two sizes, the larger is smoothed first to what the smaller can show.
+a thing in two sizes, or one of them blurred, both are smoothed first to what either can show.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import numpy as np
 from synthray.duplicates import registration
 from synthray.duplicates.working import MIDDLE, SIDE, Floats, Index, interpolated
 
-_STEP, _WIDEST = 0.1, 7  # of the logarithm of scale, and how many
+_STEP, _WIDEST = 0.15, 8  # of the logarithm of size, and how many
+_BLUR = 1.3  # logarithm of size by which a loss of sharpness is made up for
 _POINTS = 1.5  # pixels between those that are compared
 
 
@@ -30,16 +31,17 @@ class Structure:
     def __init__(self, copies: Floats) -> None:
         n = len(copies)
         self._copies = copies
-        # Each image as it is, and as larger images show it: these are made on request.
+        # Details of each image in several sizes: coarser ones are made on request.
         self._shown = np.empty(((1 + _WIDEST) * n, SIDE * SIDE, 2), np.int8)
         self._made = np.zeros((1 + _WIDEST) * n, bool)
+        self._sharpness = np.empty((1 + _WIDEST) * n, np.float32)
         self.straightness = np.empty(n, np.float32)
         for start in range(0, n, 512):
             at = np.arange(start, min(start + 512, n))
             self.straightness[at] = self._make(at)
 
-    def judge(self, i: Index, j: Index, found: Floats) -> tuple[Floats, Floats]:
-        """Return how well fine structure correlates at given transforms, -1 to 1, `(n,)` each.
+    def judge(self, i: Index, j: Index, found: Floats) -> tuple[Floats, Floats, Floats]:
+        """Return how well fine structure correlates at given transforms, `(n,)` each.
 
         Args:
             i: Places of the first images, shape `(n,)`.
@@ -47,12 +49,17 @@ class Structure:
             found: Transforms, `(n, 6)`; see `Registration.align`.
 
         Returns:
-            The correlation of fine structure, and of what is left of it without edges.
+            The correlation of fine structure, that of what is left of it without edges, both of -1
+            to 1, and the logarithm of the size of the details: 0 for the finest.
         """
         y, x = registration.disc(_POINTS)
         *there, weight = registration.moved(found, y, x)
         large, small = scales(found)
-        first, second = self._as_fine_as(i, 1 / small), self._as_fine_as(j, large)
+        sizes = np.log(np.maximum(1 / small, 1)), np.log(np.maximum(large, 1))
+        first, second = (self._rows(*each) for each in zip((i, j), sizes, strict=True))
+        # Of copies, the blurred one is less sharp.
+        blur = _BLUR * np.abs(self._sharpness[first] - self._sharpness[second])
+        first, second = (self._rows(k, size + blur) for k, size in zip((i, j), sizes, strict=True))
         fixed = interpolated(self._shown, first, y + MIDDLE, x + MIDDLE)
         moving = interpolated(self._shown, second, *there)
         rows = np.stack([moving * weight[..., None], fixed * weight[..., None]])
@@ -62,12 +69,12 @@ class Structure:
             )
             for a, b in zip(*rows.transpose(0, 3, 1, 2), strict=True)
         )
-        return detail, texture
+        return detail, texture, np.maximum(*sizes) + blur
 
-    def _as_fine_as(self, i: Index, scales: Floats) -> Index:
-        """Return the rows that show images without what a copy of 1 / `scales` the size lacks."""
+    def _rows(self, i: Index, sizes: Floats) -> Index:
+        """Return the rows that hold details of images; of sizes, the logarithms are given."""
         n = len(self._copies)
-        rows: Index = np.clip(np.rint(np.log(scales) / _STEP), 0, _WIDEST).astype(np.int64) * n + i
+        rows: Index = np.clip(np.rint(sizes / _STEP), 0, _WIDEST).astype(np.int64) * n + i
         # Threads may make the same row at once: they write the same.
         missing = np.unique(rows[~self._made[rows]])
         for step in np.unique(missing // n):
@@ -79,7 +86,11 @@ class Structure:
         n = len(self._copies)
         copies, size = self._copies[rows % n], np.exp(rows[0] // n * _STEP)
         even = copies / (copies.std((1, 2), keepdims=True) + 1e-3) * 40
-        fine = registration.blurred(even, 0.5 * size) - registration.blurred(even, 1.5 * size)
+        smooth = registration.blurred(even, 1.5 * size)
+        fine = registration.blurred(even, 0.5 * size) - smooth
+        coarse = smooth - registration.blurred(even, 4.0 * size)
+        strength = (each.std((1, 2)) + 1e-3 for each in (fine, coarse))
+        self._sharpness[rows] = np.subtract(*map(np.log, strength))
         fine /= np.sqrt(registration.blurred(fine * fine, 4.0 * size)) + 3.0
         fine /= fine.std((1, 2), keepdims=True) + 1e-6
         # The structure tensor (Bigun & Granlund 1987) tells edges from what varies both ways.
