@@ -1,7 +1,8 @@
 """How well `find_duplicates` finds copies, and what it costs.
 
-`--data` holds `fracatlas_128.npz`, `chest_pneumonia_64.npz` and `bone-fracture-160/`. Four parts:
-copies planted among real radiographs, so that the truth is known; the duplicate clusters of the
+`--data` holds `fracatlas_64.npz`, `fracatlas_128.npz`, `chest_pneumonia_64.npz` and
+`bone-fracture-160/`. Four parts: copies planted among radiographs and among simulated cells and
+speckle, which no setting was chosen on, so that the truth is known; the duplicate clusters of the
 bone set; time and memory; and clusters that join images known to be different.
 """
 
@@ -23,7 +24,17 @@ from benchmarks.rows import timing
 
 sys.path.append(str(ROOT / "tests"))
 
-from helpers.planted import found_by_kind, one_a_group, pair_scores, plant
+from helpers.planted import (
+    AFFINE,
+    KINDS,
+    Images,
+    cells,
+    found_by_kind,
+    one_a_group,
+    pair_scores,
+    plant,
+    speckled,
+)
 
 SEED = 20_000  # the tests use others
 LARGE = 20
@@ -41,15 +52,31 @@ def main(arguments: list[str] | None = None) -> None:
     if args.measure:
         measure(args.measure)
         return
-    fracatlas = timing.need_data(args, "fracatlas_128.npz")
-    with np.load(timing.need_data(args, "chest_pneumonia_64.npz")) as archive:
+    large, small, films = (
+        timing.need_data(args, f"{name}.npz")
+        for name in ("fracatlas_128", "fracatlas_64", "chest_pneumonia_64")
+    )
+    with np.load(films) as archive:
         chest, patients = archive["images"], archive["group"]
     n, bone = args.radiographs, bone_images(args)
     chosen = np.sort(np.random.default_rng(args.seed).permutation(len(chest))[: 3 * n])
-    alone = one_a_group(fracatlas, 2 * n, seed=args.seed + 1)
+    alone = one_a_group(large, 2 * n, seed=args.seed + 1)
     phantoms = sr.make_phantoms(n, image_shape=(64, 64, 1), seed=args.seed)
     values = {
-        "planted": planted(fracatlas, n, args.seed),
+        "planted": [
+            *planted("fracatlas", one_a_group(large, n, seed=args.seed), "files", args.seed),
+            *(
+                row
+                for name, images in (
+                    ("fracatlas", one_a_group(small, n, seed=args.seed)),
+                    ("fracatlas", one_a_group(large, n, seed=args.seed)),
+                    ("chest", one_a_group(films, n, seed=args.seed)),
+                    ("cells", cells(n, seed=args.seed)),
+                    ("speckle", speckled(n, seed=args.seed)),
+                )
+                for row in planted(name, images, "affine", args.seed)
+            ),
+        ],
         "bone": clusters_of(bone),
         "cost": cost(bone.images, args),
         "different": {
@@ -70,30 +97,42 @@ def bone_images(args: Any) -> sr.ImageDataset:
     return first.concatenate(*others)
 
 
-def planted(path: Path, n: int, seed: int) -> list[dict[str, Any]]:
-    """Measure recall and precision on copies that were made on purpose."""
-    base = one_a_group(path, n, seed=seed)
-    rows = []
-    for side, together in ((64, 1), (64, 2), (128, 1)):
-        images, truth, kinds = plant(base, copies=5, side=side, seed=seed, together=together)
+def planted(name: str, base: Images, changes: str, seed: int) -> list[dict[str, Any]]:
+    """Measure recall and precision on copies that were made on purpose.
+
+    Files are changed before they are shrunk; affine changes are made at the size of the images.
+    """
+    full, rows = base.shape[1], []
+    base = base.reshape(len(base), full, full)
+    sides = ((64, 1), (64, 2), (128, 1)) if changes == "files" else ((full, 1), (full, 2))
+    for side, together in sides:
+        kinds_of = KINDS if changes == "files" else AFFINE
+        images, truth, kinds = plant(
+            base, copies=5, side=side, seed=seed, together=together, among=kinds_of
+        )
+        began = time.perf_counter()
         found = sr.find_duplicates(images, verbose=0)
+        seconds = time.perf_counter() - began
         precision, recall = pair_scores(found, truth)
         by_kind = found_by_kind(found, truth, kinds)
         rows.append(
             {
+                "of": name,
+                "changed": changes,
                 "side": side,
                 "changes": together,
-                "radiographs": n,
+                "originals": len(base),
                 "images": len(images),
-                "pair_precision": precision,
-                "pair_recall": recall,
+                "pair_precision": round(precision, 5),
+                "pair_recall": round(recall, 5),
                 "clusters_of_several": crossing(found, truth),
+                "seconds": round(seconds, 1),
                 "recall_by_kind": {
-                    kind: hits / max(all_, 1) for kind, (hits, all_) in by_kind.items()
+                    kind: round(hits / all_, 4) for kind, (hits, all_) in sorted(by_kind.items())
                 },
             }
         )
-        print(f"planted, {side} pixels, {together} change(s): {rows[-1]}", flush=True)
+        print(f"planted: {rows[-1]}", flush=True)
     return rows
 
 

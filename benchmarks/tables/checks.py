@@ -12,15 +12,16 @@ def duplicates() -> str:
     values = load("duplicates.json")["values"]
     rows = [
         [
-            ("one change" if found["changes"] == 1 else "two changes")
-            + f", {found['side']}x{found['side']} pixels",
-            f"{found['radiographs']} radiographs, 5 copies each",
+            f"{SETS[found['of']]}, {found['side']}x{found['side']} pixels",
+            ("affine, " if found["changed"] == "affine" else "")
+            + ("one change" if found["changes"] == 1 else "two changes"),
             f"{found['pair_precision']:.3f}",
             f"{found['pair_recall']:.3f}",
+            f"{found['seconds']:.0f} s",
         ]
         for found in values["planted"]
     ]
-    kinds = values["planted"][0]["recall_by_kind"]
+    first, kinds = values["planted"][0], values["planted"][0]["recall_by_kind"]
     worst = min(kinds, key=kinds.__getitem__)
     bone, largest = values["bone"], values["cost"][-1]
     joined = "; ".join(
@@ -28,10 +29,12 @@ def duplicates() -> str:
         for name, found in values["different"].items()
     )
     return table(
-        ("planted copies", "images", "precision", "recall"),
+        ("images", "copies", "precision", "recall", "time"),
         rows,
-        "Precision and recall over all pairs of images of FracAtlas radiographs, one a group. The "
-        f"kind found least often is `{worst}` ({kinds[worst]:.1%}).",
+        f"{first['originals']} originals with 5 copies each, radiographs of different groups; "
+        "precision and recall over all pairs of images. In the first row, the kind found least "
+        f"often is `{worst}` ({kinds[worst]:.1%}). No setting was chosen on cells and speckle, "
+        "which are simulated.",
         f"The bone set: {bone['images']:,} images in {bone['clusters']} clusters, "
         f"{len(bone['sizes_over_20'])} of them of more than 20 images "
         f"({bone['images_in_clusters_over_20']:,} images in all). Clusters that join different "

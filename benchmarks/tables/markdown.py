@@ -17,6 +17,8 @@ SETS = {
     "pneumoniamnist": "PneumoniaMNIST",
     "phantoms": "phantoms",
     "tissue": "stained tissue",
+    "cells": "cells",
+    "speckle": "speckle",
 }
 Values = dict[str, Any]
 

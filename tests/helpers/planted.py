@@ -161,6 +161,44 @@ def textured(n: int, *, side: int = 128, seed: int = 0) -> Images:
     return np.stack(images)
 
 
+def cells(n: int, *, side: int = 64, seed: int = 0) -> Images:
+    """Return different images of round cells with nuclei on a bright ground, as in a smear."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:side, :side]
+    images = []
+    for _ in range(n):
+        gray = gaussian_filter(rng.normal(size=(side, side)), 1) * 12 + rng.uniform(190, 225)
+        for _ in range(int(rng.integers(8, 22))):
+            cy, cx = rng.uniform(0, side, 2)
+            ry, rx = rng.uniform(0.05, 0.13, 2) * side
+            turn, depth = rng.uniform(0, np.pi), rng.uniform(20, 70)
+            for size, weight in ((1.0, 1.0), (rng.uniform(0.3, 0.6), rng.uniform(-0.7, 1.2))):
+                u = ((x - cx) * np.cos(turn) + (y - cy) * np.sin(turn)) / (rx * size)
+                v = ((y - cy) * np.cos(turn) - (x - cx) * np.sin(turn)) / (ry * size)
+                gray -= depth * weight / (1 + np.exp((np.hypot(u, v) - 1) * 8))
+        images.append(np.clip(gray, 0, 255).astype(np.uint8))
+    return np.stack(images)
+
+
+def speckled(n: int, *, side: int = 64, seed: int = 0) -> Images:
+    """Return different images of layers and dark masses in speckle, as in an ultrasound scan."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:side, :side] / side
+    images = []
+    for _ in range(n):
+        bent = y + 0.05 * np.sin(2 * np.pi * (x * rng.uniform(0.5, 1.5) + rng.random()))
+        echo = 0.6 + 0.3 * np.sin(2 * np.pi * (bent * rng.uniform(1, 3) + rng.random()))
+        for _ in range(int(rng.integers(1, 4))):
+            cy, cx = rng.uniform(0.2, 0.8, 2)
+            ry, rx = rng.uniform(0.06, 0.2, 2)
+            mass = 1 / (1 + np.exp((np.hypot((x - cx) / rx, (y - cy) / ry) - 1) * 10))
+            echo *= 1 - rng.uniform(0.5, 0.9) * mass
+        parts = [gaussian_filter(rng.normal(size=(side, side)), 0.8) for _ in range(2)]
+        gray = np.log1p(20 * echo * np.hypot(*parts) / 0.35) / np.log(40) * 200
+        images.append(np.clip(gray, 0, 255).astype(np.uint8))
+    return np.stack(images)
+
+
 def one_a_group(path: Path, n: int, *, seed: int) -> Images:
     """Return `n` random images of an archive with `images` and `group`, one a group."""
     with np.load(path) as archive:

@@ -26,15 +26,18 @@ def find_duplicates(
 ) -> NDArray[np.int64]:
     """Find clusters of images that show the same radiograph, whatever was done to the file.
 
-    It finds copies that are byte-equal, re-encoded, resized, brighter, darker, of other contrast,
-    flipped, rotated by any angle (with black or cropped corners), or cropped a little. Two
-    exposures of one patient are two radiographs. Names, labels and groups are not used.
+    It finds copies that are byte-equal, re-encoded, resized, blurred, brighter, darker, of other
+    contrast, flipped, rotated by any angle, cropped, sheared by up to 20 degrees, zoomed by 0.7 to
+    1.4 in each direction, or shifted by up to a fifth, with borders of any kind; of two such
+    changes, most. Two exposures of one patient are two radiographs. Names, labels and groups are
+    not used.
 
     Images are compared at 64 x 64 pixels in two stages: nearest neighbours of descriptions that a
     rotation or flip does not change (Fourier magnitudes along the angle, Reddy & Chatterji 1996),
-    at several scales; then registration of each likely pair, judged on fine structure. Clusters
-    join only if the pairs between them agree, so that one wrong pair does not chain them. Images
-    without content (one gray level) count as copies only if they are byte-equal.
+    of whole images and of windows that shear and stretch with their content (Lindeberg & Garding
+    1997); then registration of each likely pair (Lucas & Kanade 1981), judged on fine structure.
+    Clusters join only if the pairs between them agree, so that one wrong pair does not chain them.
+    Images without content (one gray level) count as copies only if they are byte-equal.
 
     Args:
         data: An `ImageDataset`, or `uint8` images, shape `(n, h, w)` or `(n, h, w, c)`.
