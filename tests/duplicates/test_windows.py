@@ -56,11 +56,11 @@ def test_working_copies_are_padded_not_stretched() -> None:
 
 
 def test_turns_flips_and_gray_values_change_no_description(copies: Floats) -> None:
-    plain = embeddings(spectra(copies, WHOLE, DETAIL))
+    plain = embeddings(copies, WHOLE, DETAIL)
     np.testing.assert_allclose(np.linalg.norm(plain, axis=1), 1, rtol=1e-5)
     turned = np.rot90(copies, axes=(1, 2)), copies[:, ::-1], copies[:, :, ::-1]
     for changed in (*turned, copies * 0.5 + 40):
-        same = embeddings(spectra(np.ascontiguousarray(changed), WHOLE, DETAIL))
+        same = embeddings(np.ascontiguousarray(changed), WHOLE, DETAIL)
         np.testing.assert_allclose(same, plain, atol=1e-4)
 
 

@@ -49,29 +49,27 @@ def spectra(copies: Floats, windows: Windows, detail: Detail) -> Spectra:
     angles = np.arange(detail.angles) / detail.angles * 2 * np.pi
     disc = np.stack([np.outer(radii, turn(angles)).ravel() for turn in (np.cos, np.sin)])
     area = (radii / radii.sum()).astype(np.float32)[None, :, None]
-    flat = copies.reshape(-1, SIDE * SIDE, 1)
-    found = np.empty((len(windows.image), detail.radii, detail.orders + 1), np.complex64)
+    x, y = (windows.frame @ disc.astype(np.float32) + windows.centre[..., None] + MIDDLE).transpose(
+        1, 0, 2
+    )
+    polar = interpolated(copies.reshape(-1, SIDE * SIDE, 1), windows.image, y, x)
+    polar = polar.reshape(-1, detail.radii, detail.angles)
+    polar -= (polar * area).sum((1, 2), keepdims=True) / detail.angles
+    series = np.fft.rfft(polar, axis=2)[:, :, : detail.orders + 1] * np.sqrt(area)
+    energy = (np.abs(series[:, :, 0]) ** 2).sum(1)
+    energy += 2 * (np.abs(series[:, :, 1:]) ** 2).sum((1, 2))
+    return np.asarray(series / np.sqrt(energy + 1e-6)[:, None, None], np.complex64)
+
+
+def embeddings(copies: Floats, windows: Windows, detail: Detail) -> Floats:
+    """Return unit vectors whose products tell how alike windows are, whatever their rotation."""
+    found = np.empty((len(windows.image), detail.radii * (detail.orders + 1)), np.float32)
     for start in range(0, len(found), _AT_ONCE):
         part = windows.take(np.arange(start, min(start + _AT_ONCE, len(found))))
-        x, y = (part.frame @ disc.astype(np.float32) + part.centre[..., None] + MIDDLE).transpose(
-            1, 0, 2
-        )
-        polar = interpolated(flat, part.image, y, x).reshape(-1, detail.radii, detail.angles)
-        polar = polar - (polar * area).sum((1, 2), keepdims=True) / detail.angles
-        series = np.fft.rfft(polar, axis=2)[:, :, : detail.orders + 1] * np.sqrt(area)
-        energy = (np.abs(series[:, :, 0]) ** 2).sum(1)
-        energy += 2 * (np.abs(series[:, :, 1:]) ** 2).sum((1, 2))
-        found[start : start + _AT_ONCE] = series / np.sqrt(energy + 1e-6)[:, None, None]
-    return found
-
-
-def embeddings(found: Spectra) -> Floats:
-    """Return unit vectors whose products tell how alike images are, whatever their rotation."""
-    magnitudes = np.abs(found)
-    magnitudes[:, :, 1:] *= np.sqrt(2)  # each order stands for two, k and -k
-    flat = magnitudes.reshape(len(found), -1).astype(np.float32)
-    norms = np.linalg.norm(flat, axis=1, keepdims=True)
-    return np.asarray(flat / np.maximum(norms, 1e-6), np.float32)
+        magnitudes = np.abs(spectra(copies, part, detail))
+        magnitudes[:, :, 1:] *= np.sqrt(2)  # each order stands for two, k and -k
+        found[start : start + _AT_ONCE] = magnitudes.reshape(len(part.image), -1)
+    return found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-6)
 
 
 def nearest(
@@ -94,19 +92,22 @@ def nearest(
     cells = max(1, int(_CELLS * np.sqrt(len(points))) if len(points) > _SEARCHED else 1)
     centres = points[np.linspace(0, len(points) - 1, cells).astype(int)]
     looked = min(cells, max(_PROBES, _SEARCHED * cells // len(points)))
-    home = np.concatenate(
-        [
-            (points[start : start + _AT_ONCE] @ centres.T).argmax(1)
-            for start in range(0, len(points), _AT_ONCE)
-        ]
-    )
+
+    def parts(vectors: Floats) -> list[Floats]:
+        return [vectors[start : start + _AT_ONCE] for start in range(0, len(vectors), _AT_ONCE)]
+
+    def likest(vectors: Floats, count: int) -> NDArray[np.int32]:
+        alike = vectors @ centres.T
+        return np.argpartition(-alike, count - 1, axis=1)[:, :count].astype(np.int32)
+
+    home = np.concatenate([likest(part, 1)[:, 0] for part in parts(points)])
     order = np.argsort(home, kind="stable")
     ends = np.searchsorted(home[order], np.arange(cells + 1))
     blocks = [slice(start, start + _QUERIES) for start in range(0, len(queries), _QUERIES)]
 
     def search(block: slice) -> tuple[Index, Floats]:
         part, own = queries[block], images[0][block]
-        near = np.argpartition(-(part @ centres.T), looked - 1, axis=1)[:, :looked]
+        near = np.concatenate([likest(each, looked) for each in parts(part)])
         places = np.zeros((len(part), looked, k), np.int64)
         likeness = np.full((len(part), looked, k), -1, np.float32)
         rows, slots = np.divmod(np.argsort(near.ravel(), kind="stable"), looked)
@@ -122,9 +123,9 @@ def nearest(
             best = np.argpartition(-alike, few - 1, axis=1)[:, :few]
             places[row, slot, :few] = members[best]
             likeness[row, slot, :few] = np.take_along_axis(alike, best, 1)
-        places, likeness = (each.reshape(len(part), -1) for each in (places, likeness))
-        best = np.argsort(-likeness, axis=1, kind="stable")[:, :k]
-        return np.take_along_axis(places, best, 1), np.take_along_axis(likeness, best, 1)
+        merged, fits = places.reshape(len(part), -1), likeness.reshape(len(part), -1)
+        best = np.argsort(-fits, axis=1, kind="stable")[:, :k]
+        return np.take_along_axis(merged, best, 1), np.take_along_axis(fits, best, 1)
 
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         found, alike = zip(*threads.map(search, blocks), strict=True)

@@ -95,6 +95,8 @@ _ROUGH_FIT = 0.72  # of polar series; copies lie above, with their right rotatio
 _FIRST_FIT = 0.68  # after a few steps on a coarse grid
 _SECOND_FIT = 0.74  # after a few more on a fine one
 _BLOCK = 128
+_AT_ONCE = 2048
+_COLUMNS = (((), np.int64), ((), np.int64), ((), np.float32), ((6,), np.float32))  # of guesses
 
 
 class Guesses(NamedTuple):
@@ -111,6 +113,10 @@ class Guesses(NamedTuple):
     j: Index
     fit: Floats
     start: Floats
+
+    def take(self, at: Index | slice) -> Guesses:
+        """Return some of the guesses."""
+        return Guesses(self.i[at], self.j[at], self.fit[at], self.start[at])
 
 
 _FINELY = Detail(16, 64, 16)
@@ -169,14 +175,14 @@ class Matcher:
         found = [self._guesses(view, places, among, hypotheses) for view in views]
         guesses = Guesses(*map(np.concatenate, zip(*found, strict=True)))
         kept = _best(guesses.i, guesses.j, guesses.fit, n, hypotheses)
-        guesses = Guesses(*(column[kept] for column in guesses))
+        guesses = guesses.take(kept)
         m = len(kept)
         blocks = [slice(start, start + _BLOCK) for start in range(0, m, _BLOCK)]
         odds = np.full(m, -np.inf)
         bar = progress_bar(m, "Comparing images", unit="pair", verbose=verbose)
         # The operations of arrays run outside the interpreter's lock: threads suffice.
         with bar, ThreadPoolExecutor(os.cpu_count()) as threads:
-            parts = (Guesses(*(column[block] for column in guesses)) for block in blocks)
+            parts = map(guesses.take, blocks)
             for block, part in zip(blocks, threads.map(self._log_odds, parts), strict=True):
                 odds[block] = part
                 bar.update(len(part))
@@ -193,41 +199,27 @@ class Matcher:
         else:
             first, second = whole(places, view.zoom), whole(targets)
         queries, points = (
-            embedding.embeddings(embedding.spectra(self._copies, each, view.detail))
-            for each in (first, second)
+            embedding.embeddings(self._copies, each, view.detail) for each in (first, second)
         )
         near, alike = embedding.nearest(
             queries, points, view.neighbours, (first.image, second.image)
         )
-        a, b = np.repeat(np.arange(len(near)), near.shape[1]), near.ravel()
-        fit = alike.ravel()
-        kept = np.flatnonzero(fit > view.alike)
-        a, b, fit = a[kept], b[kept], fit[kept]
-        kept = _likeliest(first.image[a], second.image[b], fit - view.alike, view.pairs, hypotheses)
-        first, second = first.take(a[kept]), second.take(b[kept])
-        rows = []
-        for start in range(0, len(kept), 2048):
-            at = np.arange(start, min(start + 2048, len(kept)))
+        query, column = np.nonzero(alike > view.alike)
+        point, weight = near[query, column], alike[query, column] - view.alike
+        kept = _likeliest(first.image[query], second.image[point], weight, view.pairs, hypotheses)
+        first, second = first.take(query[kept]), second.take(point[kept])
+        rows = [Guesses(*(np.zeros((0, *shape), kind) for shape, kind in _COLUMNS))]
+        for begin in range(0, len(kept), _AT_ONCE):
+            at = np.arange(begin, min(begin + _AT_ONCE, len(kept)))
             one, two = first.take(at), second.take(at)
             fits, angles = embedding.best_rotations(
                 *(embedding.spectra(self._copies, each, view.detail) for each in (one, two))
             )
-            for flipped in (0, 1):
-                good = np.flatnonzero(fits[:, flipped] > _ROUGH_FIT)
-                laid = transforms(
-                    one.take(good),
-                    two.take(good),
-                    angles[good, flipped],
-                    np.full(len(good), flipped),
-                )
-                rows.append(Guesses(one.image[good], two.image[good], fits[good, flipped], laid))
-        if not rows:
-            return Guesses(
-                np.zeros(0, int),
-                np.zeros(0, int),
-                np.zeros(0, np.float32),
-                np.zeros((0, 6), np.float32),
-            )
+            for mirror in (0, 1):
+                good = np.flatnonzero(fits[:, mirror] > _ROUGH_FIT)
+                a, b = one.take(good), two.take(good)
+                laid = transforms(a, b, angles[good, mirror], np.full(len(good), mirror))
+                rows.append(Guesses(a.image, b.image, fits[good, mirror], laid))
         i, j, fit, start = map(np.concatenate, zip(*rows, strict=True))
         # From the image that shows less: the other one holds its whole disc.
         enlarged = np.abs(start[:, 0] * start[:, 3] - start[:, 1] * start[:, 2]) > 1

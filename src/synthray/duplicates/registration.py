@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from synthray.duplicates.working import MIDDLE, SIDE, Floats, Index
+from synthray.duplicates.working import MIDDLE, SIDE, Floats, Index, filtered
 
 Packed = NDArray[np.int32]
 
@@ -93,13 +93,6 @@ def disc(grid: float) -> tuple[Floats, Floats]:
     return y[inside], x[inside]
 
 
-def blurred(images: Floats, sigma: float) -> Floats:
-    """Return images smoothed by a Gaussian, shape `(n, SIDE, SIDE)`."""
-    from scipy.ndimage import gaussian_filter
-
-    return np.asarray(gaussian_filter(images, (0, sigma, sigma), mode="nearest"), np.float32)
-
-
 def in_bytes(images: Floats) -> NDArray[np.int8]:
     """Return images of deviation 1 in 8 bits, `LEVELS` a deviation."""
     return np.clip(np.rint(images * LEVELS), -127, 127).astype(np.int8)
@@ -148,7 +141,7 @@ def _bands(copies: Floats, low: float, high: float) -> Packed:
     found = np.empty((len(copies), SIDE * SIDE), np.int32)
     for start in range(0, len(copies), 512):
         part = copies[start : start + 512]
-        band = blurred(part, low) - blurred(part, high)
+        band = filtered(part, low) - filtered(part, high)
         band /= band.std((1, 2), keepdims=True) + 1e-3
         wide = np.pad(in_bytes(band), ((0, 0), (0, 1), (0, 1)), mode="edge")
         wide = wide.view(np.uint8).astype(np.uint32)

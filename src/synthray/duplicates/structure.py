@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from synthray.duplicates import registration
-from synthray.duplicates.working import MIDDLE, SIDE, Floats, Index, interpolated
+from synthray.duplicates.working import MIDDLE, SIDE, Floats, Index, filtered, interpolated
 
 _STEP, _WIDEST = 0.15, 8  # of the logarithm of size, and how many
 _BLUR = 1.3  # logarithm of size by which a loss of sharpness is made up for
@@ -86,18 +86,18 @@ class Structure:
         n = len(self._copies)
         copies, size = self._copies[rows % n], np.exp(rows[0] // n * _STEP)
         even = copies / (copies.std((1, 2), keepdims=True) + 1e-3) * 40
-        smooth = registration.blurred(even, 1.5 * size)
-        fine = registration.blurred(even, 0.5 * size) - smooth
-        coarse = smooth - registration.blurred(even, 4.0 * size)
+        smooth = filtered(even, 1.5 * size)
+        fine = filtered(even, 0.5 * size) - smooth
+        coarse = smooth - filtered(even, 4.0 * size)
         strength = (each.std((1, 2)) + 1e-3 for each in (fine, coarse))
         self._sharpness[rows] = np.subtract(*map(np.log, strength))
-        fine /= np.sqrt(registration.blurred(fine * fine, 4.0 * size)) + 3.0
+        fine /= np.sqrt(filtered(fine * fine, 4.0 * size)) + 3.0
         fine /= fine.std((1, 2), keepdims=True) + 1e-6
         # The structure tensor (Bigun & Granlund 1987) tells edges from what varies both ways.
         dy, dx = np.gradient(fine, axis=(1, 2))
         slopes = dx * dx, dy * dy, dx * dy
-        texture = fine * (1 - _coherence(*(registration.blurred(x, 2.0 * size) for x in slopes)))
-        texture /= np.sqrt(registration.blurred(texture * texture, 2.0 * size)) + 0.1
+        texture = fine * (1 - _coherence(*(filtered(x, 2.0 * size) for x in slopes)))
+        texture /= np.sqrt(filtered(texture * texture, 2.0 * size)) + 0.1
         texture /= texture.std((1, 2), keepdims=True) + 1e-6
         both = np.stack([registration.in_bytes(fine), registration.in_bytes(texture)], -1)
         self._shown[rows] = both.reshape(len(rows), -1, 2)

@@ -11,9 +11,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d, maximum_filter
+from scipy.ndimage import maximum_filter
 
-from synthray.duplicates.working import MIDDLE, SIDE, Floats, Index
+from synthray.duplicates.working import MIDDLE, SIDE, Floats, Index, filtered
 
 _BLOBS = 40  # windows of an image
 _SIGMAS = (2.0, 2.8, 4.0, 5.6, 8.0)  # of blobs, in pixels
@@ -40,7 +40,7 @@ class Windows(NamedTuple):
 
     def take(self, at: Index) -> Windows:
         """Return some of the windows."""
-        return Windows(*(column[at] for column in self))
+        return Windows(self.image[at], self.centre[at], self.frame[at])
 
 
 def whole(places: Index, zoom: float = 1.0) -> Windows:
@@ -92,10 +92,11 @@ def _around_blobs(copies: Floats, places: Index) -> Windows:
     even /= copies.std((1, 2), keepdims=True) + 1e-3
     for width in _SIGMAS:
         stride = 2 if width >= 4 else 1
-        bent = _filtered(even, width, stride, 2, 0) * _filtered(even, width, stride, 0, 2)
-        bent -= _filtered(even, width, stride, 1, 1) ** 2
-        dx, dy = _filtered(even, width / 2, 1, 0, 1), _filtered(even, width / 2, 1, 1, 0)
-        around = [_filtered(each, 2 * width, stride, 0, 0) for each in (dx * dx, dx * dy, dy * dy)]
+        bent = filtered(even, width, down=2, stride=stride)
+        bent *= filtered(even, width, right=2, stride=stride)
+        bent -= filtered(even, width, down=1, right=1, stride=stride) ** 2
+        dx, dy = filtered(even, width / 2, right=1), filtered(even, width / 2, down=1)
+        around = [filtered(each, 2 * width, stride=stride) for each in (dx * dx, dx * dy, dy * dy)]
         highest = maximum_filter(bent, (1, 3, 3) if stride == 2 else (1, 5, 5), mode="nearest")
         side = np.arange(0, SIDE, stride)
         inside = (side >= _EDGE) & (side < SIDE - _EDGE)
@@ -114,15 +115,6 @@ def _around_blobs(copies: Floats, places: Index) -> Windows:
     size = _REACH * np.concatenate(sigma)[at]
     frame = _rounding(np.concatenate(slopes, 1)[image, at]) * size[:, None, None]
     return Windows(places[image], centre.astype(np.float32), frame.astype(np.float32))
-
-
-def _filtered(images: Floats, sigma: float, stride: int, down: int, right: int) -> Floats:
-    """Return derivatives of smoothed images at every `stride`-th pixel."""
-    rows, columns = (
-        gaussian_filter1d(np.eye(SIDE), sigma, axis=0, order=order, mode="nearest", truncate=3)
-        for order in (down, right)
-    )
-    return rows[::stride].astype(np.float32) @ images @ columns[::stride].T.astype(np.float32)
 
 
 def _rounding(slopes: Floats) -> Floats:
