@@ -17,7 +17,7 @@ def duplicates() -> str:
             + ("one change" if found["changes"] == 1 else "two changes"),
             f"{found['pair_precision']:.3f}",
             f"{found['pair_recall']:.3f}",
-            f"{found['seconds']:.0f} s",
+            f"{found['cpu_seconds']:.0f} s",
         ]
         for found in values["planted"]
     ]
@@ -29,7 +29,7 @@ def duplicates() -> str:
         for name, found in values["different"].items()
     )
     return table(
-        ("images", "copies", "precision", "recall", "time"),
+        ("images", "copies", "precision", "recall", "CPU time"),
         rows,
         f"{first['originals']} originals with 5 copies each, radiographs of different groups; "
         "precision and recall over all pairs of images. In the first row, the kind found least "
@@ -39,9 +39,11 @@ def duplicates() -> str:
         f"{len(bone['sizes_over_20'])} of them of more than 20 images "
         f"({bone['images_in_clusters_over_20']:,} images in all). Clusters that join different "
         f"patients or groups: {joined}.",
-        f"{largest['images']:,} images of the bone set took {largest['seconds']:.0f} s and "
-        f"{largest['megabytes'] / 1024:.1f} GiB on {largest['cpus']} CPU cores; sets without "
-        "copies take longer.",
+        f"{largest['images']:,} radiographs, of which one in eleven is a sheared copy, took "
+        f"{largest['seconds']:.0f} s and {largest['megabytes'] / 1024:.1f} GiB on "
+        f"{largest['cpus']} CPU core{'s' * (largest['cpus'] > 1)} "
+        f"({largest['cpu_seconds']:.0f} s of CPU time); {largest['copies_found']:.1%} of the "
+        "copies were found.",
     )
 
 

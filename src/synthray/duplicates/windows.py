@@ -15,7 +15,7 @@ from scipy.ndimage import maximum_filter
 
 from synthray.duplicates.working import MIDDLE, SIDE, Floats, Index, filtered
 
-_BLOBS = 40  # windows of an image
+_BLOBS = 56  # windows of an image
 _SIGMAS = (2.0, 2.8, 4.0, 5.6, 8.0)  # of blobs, in pixels
 _REACH = 4.0  # of a window, in sigmas of its blob
 _WHOLE = 0.92  # of half the side: a rotation cuts off what lies outside
