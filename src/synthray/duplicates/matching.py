@@ -82,14 +82,15 @@ def joined(labels: Index, parts: Iterable[Evidence]) -> Index:
 
 
 # Log-odds that two images are the same radiograph: from the correlations of fine structure, with
-# edges and without (Fisher's z), and from how far the transform is from a turn about the centre:
-# by how many pixels it stretches and shifts, in logarithms. Where all edges are parallel, a
-# transform tells more: straight shafts fit each other if one is shifted and stretched.
+# edges and without (Fisher's z), less for coarse structure, and from how far the transform is from
+# a turn about the centre: by how many pixels it stretches and shifts, in logarithms. Of two
+# patients, images fit best if one is stretched and shifted by a few pixels; where all edges are
+# parallel, by any: straight shafts fit each other along their length.
 # Fitted to planted copies and to pairs of different patients; benchmarks/rows/duplicates.py
 # measures them on copies that were not used for that.
-_DETAIL, _TEXTURE, _SIZE, _OFFSET = 4.6, 4.1, -2.6, -10.8
-_SHIFTED = -0.2
-_STRAIGHT, _BOTH_STRETCHED, _BOTH_SHIFTED = 1.9, -2.1, -2.3
+_DETAIL, _TEXTURE, _SIZE, _OFFSET = 4.1, 4.2, -3.0, -9.35
+_STRETCHED, _SHIFTED = (-1.1, 0.56), (-1.7, 0.62)  # times the logarithm, and its square
+_STRAIGHT, _BOTH_STRETCHED, _BOTH_SHIFTED = 2.7, -2.3, -2.4
 
 _ROUGH_FIT = 0.72  # of polar series; copies lie above, with their right rotation and scale
 _FIRST_FIT = 0.68  # after a few steps on a coarse grid
@@ -242,7 +243,9 @@ class Matcher:
             stretch = np.sqrt((np.log(large) ** 2 + np.log(small) ** 2) / 2) * SIDE * 0.44
             stretched, shifted = np.log(stretch + 0.5), np.log(np.hypot(*found[:, 4:].T) + 0.5)
             odds[kept] = _OFFSET + _DETAIL * _fisher_z(detail) + _TEXTURE * _fisher_z(texture)
-            odds[kept] += _SIZE * size + _SHIFTED * shifted
+            odds[kept] += _SIZE * size
+            for far, (linear, square) in ((stretched, _STRETCHED), (shifted, _SHIFTED)):
+                odds[kept] += linear * far + square * far**2
             doubt = _STRAIGHT + _BOTH_STRETCHED * stretched + _BOTH_SHIFTED * shifted
             odds[kept] += straight**2 * doubt
         return odds
