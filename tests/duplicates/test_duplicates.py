@@ -8,6 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from helpers.planted import (
+    AFFINE,
     KINDS,
     Images,
     found_by_kind,
@@ -21,6 +22,7 @@ from synthray.datasets.image_dataset import ImageDataset
 from synthray.duplicates.duplicates import find_copies, find_duplicates
 
 FRACATLAS = "fracatlas_128.npz"
+FLOOR = {1: 0.98, 2: 0.95}
 
 Planted = tuple[Images, NDArray[np.int64], list[str], NDArray[np.int64]]
 
@@ -46,6 +48,14 @@ class TestPlanted:
             assert count == 25
             assert hits >= least[kind], kind
         assert pair_scores(found, truth)[0] >= 0.98
+
+    @pytest.mark.parametrize("together", [1, 2])
+    def test_affine_copies_of_textures(self, texture: Images, together: int) -> None:
+        small = texture[:20, ::2, ::2]
+        images, truth, _ = plant(small, copies=5, side=64, seed=9, together=together, among=AFFINE)
+        precision, recall = pair_scores(find_duplicates(images), truth)
+        assert precision == 1.0
+        assert recall >= FLOOR[together]
 
     def test_order_changes_nothing(self, radiographs: Planted) -> None:
         images, _, _, found = radiographs
@@ -101,6 +111,11 @@ class TestContent:
         part = texture[:2, :, 16:48]
         found = find_duplicates(np.concatenate([part, part[:, :, ::-1]]))
         assert found.tolist() == [0, 1, 0, 1]
+
+    def test_images_without_blobs(self) -> None:
+        ramp = np.tile(np.linspace(20, 230, 64).astype(np.uint8), (64, 1))
+        assert find_duplicates(np.stack([ramp, ramp.T // 2])).shape == (2,)
+        assert find_copies(ramp[None, ..., None], ramp.T[None, ..., None]).shape == (1,)
 
     def test_one_and_two_images(self, texture: Images) -> None:
         assert find_duplicates(texture[:1]).tolist() == [0]

@@ -14,9 +14,8 @@ from synthray.duplicates.embedding import Detail
 from synthray.duplicates.matching import LINK, Matcher, View, joined
 from synthray.duplicates.working import Index, has_content, working_copies
 
-_FIRST = (View(neighbours=4, pairs=4),)
-_PARTS = View(None, neighbours=5, pairs=8, alike=0.8, detail=Detail(8, 32, 9))
-_ALL = (_PARTS,)
+_FIRST = (View(whole=True, neighbours=4, pairs=4, alike=0.0, detail=Detail(16, 64, 16)),)
+_PARTS = (View(whole=False, neighbours=5, pairs=8, alike=0.8, detail=Detail(8, 32, 9)),)
 _REPRESENTATIVES = 3
 _WORTH_SAYING = 4000  # different images; fewer take seconds
 
@@ -95,7 +94,7 @@ def find_copies(images: NDArray[np.uint8], originals: NDArray[np.uint8]) -> NDAr
     places = n + np.flatnonzero(content[n:] & (found < 0))
     if not len(among) or not len(places):
         return found
-    evidence = Matcher(copies).compare(places, among=among, views=_ALL, hypotheses=3)
+    evidence = Matcher(copies).compare(places, among=among, views=_PARTS, hypotheses=3)
     best = np.full(len(images), LINK)
     for i, j, odds in zip(*evidence, strict=True):
         if odds >= best[j - n]:  # the originals come first, so that i is one of them
@@ -162,7 +161,7 @@ def _clusters(images: NDArray[np.uint8], verbose: Any) -> Index:
     near = matcher.compare(places, views=_FIRST, hypotheses=1, verbose=verbose)
     labels = joined(labels, [near])
     kept = _representatives(labels, places)
-    far = matcher.compare(kept, views=_ALL, hypotheses=3, verbose=verbose)
+    far = matcher.compare(kept, views=_PARTS, hypotheses=3, verbose=verbose)
     return joined(labels, [near, far])
 
 

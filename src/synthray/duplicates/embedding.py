@@ -89,6 +89,8 @@ def nearest(
     Returns:
         Both of shape `(m, k)`; the likeness is -1 where there are fewer.
     """
+    if not len(queries) or not len(points):
+        return np.zeros((len(queries), 0), np.int64), np.zeros((len(queries), 0), np.float32)
     cells = max(1, int(_CELLS * np.sqrt(len(points))) if len(points) > _SEARCHED else 1)
     centres = points[np.linspace(0, len(points) - 1, cells).astype(int)]
     looked = min(cells, max(_PROBES, _SEARCHED * cells // len(points)))

@@ -120,26 +120,23 @@ class Guesses(NamedTuple):
         return Guesses(self.i[at], self.j[at], self.fit[at], self.start[at])
 
 
-_FINELY = Detail(16, 64, 16)
-
-
 @dataclass(frozen=True)
 class View:
     """A way to look for likely pairs.
 
     Attributes:
-        zoom: Whole images are compared, one of them enlarged; None compares distinctive windows.
+        whole: Whether to compare whole images, or their distinctive windows.
         neighbours: How many neighbours of each window to take.
         pairs: How many images to compare with each, those with the most neighbours.
         alike: Least likeness of neighbours.
         detail: Of descriptions.
     """
 
-    zoom: float | None = 1.0
-    neighbours: int = 8
-    pairs: int = 8
-    alike: float = 0.0
-    detail: Detail = _FINELY
+    whole: bool
+    neighbours: int
+    pairs: int
+    alike: float
+    detail: Detail
 
 
 class Matcher:
@@ -194,11 +191,11 @@ class Matcher:
     def _guesses(self, view: View, places: Index, among: Index | None, hypotheses: int) -> Guesses:
         """Find pairs of images with windows that are alike, and how these lie on each other."""
         targets = places if among is None else among
-        if view.zoom is None:
-            first = distinctive(self._copies, places)
-            second = first if among is None else distinctive(self._copies, among)
+        if view.whole:
+            first, second = whole(places), whole(targets)
         else:
-            first, second = whole(places, view.zoom), whole(targets)
+            first = distinctive(self._copies, places)
+            second = first if among is None else distinctive(self._copies, targets)
         queries, points = (
             embedding.embeddings(self._copies, each, view.detail) for each in (first, second)
         )

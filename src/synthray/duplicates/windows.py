@@ -43,12 +43,11 @@ class Windows(NamedTuple):
         return Windows(self.image[at], self.centre[at], self.frame[at])
 
 
-def whole(places: Index, zoom: float = 1.0) -> Windows:
-    """Return one round window of each image, that many times as large as the image."""
-    frame = np.eye(2, dtype=np.float32) * np.float32(_WHOLE * SIDE / 2 * zoom)
-    return Windows(
-        places, np.zeros((len(places), 2), np.float32), np.tile(frame, (len(places), 1, 1))
-    )
+def whole(places: Index) -> Windows:
+    """Return one round window of each image."""
+    m = len(places)
+    frame = np.tile(np.eye(2, dtype=np.float32) * np.float32(_WHOLE * SIDE / 2), (m, 1, 1))
+    return Windows(places, np.zeros((m, 2), np.float32), frame)
 
 
 def distinctive(copies: Floats, places: Index) -> Windows:
