@@ -21,7 +21,7 @@ from synthray.datasets.image_dataset import ImageDataset, SkippedFile
 from synthray.datasets.image_folder import load_image_folder
 from synthray.datasets.npz_file import load_npz
 from synthray.datasets.table import Labels
-from synthray.duplicates.embedding import SIDE, working_copies
+from synthray.duplicates.working import SIDE, working_copies
 from synthray.exceptions import SkippedFilesWarning
 
 Source: TypeAlias = "str | PathLike[str] | ImageDataset | Mapping[str, ImageDataset]"
