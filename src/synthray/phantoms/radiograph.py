@@ -19,7 +19,7 @@ from synthray.phantoms.bone_model import Array, Fracture, Limb, Paths, Rays, Tub
 FAT, MUSCLE, CORTEX, MARROW = 0.0228, 0.0285, 0.1278, 0.036
 # Relative deviations from place to place, by which patients in one pose differ: of a cortex with an
 # uneven inner surface, and of trabeculae.
-_UNEVEN, _TRABECULAE = 0.1, 0.6
+_UNEVEN, _TRABECULAE = 0.14, 0.8
 
 
 class Draws:
