@@ -162,8 +162,8 @@ class ProjectedGAN(AveragedGAN):
         self._normalized_at = self.add_counter("normalized_at", "int32")
 
     def default_optimizer(self) -> keras.Optimizer:
-        """Return Adam without momentum at 2e-4."""
-        return keras.optimizers.Adam(2e-4, beta_1=0.0, beta_2=0.99)
+        """Return Adam without momentum at 5e-4."""
+        return keras.optimizers.Adam(5e-4, beta_1=0.0, beta_2=0.99)
 
     def fit_callbacks(self, callbacks: Any, guard: bool) -> Any:
         """Return the callbacks of `fit`, with one that ends it with the right statistics."""
