@@ -22,6 +22,7 @@ def evidence(*rows: Row) -> Evidence:
     [
         pytest.param([(0, 1, 3.0), (2, 3, -0.5)], [0, 0, 1, 2], id="a weak pair does not join"),
         pytest.param([*TRIPLES, (2, 3, 4.0)], ONE, id="a pair joins whole clusters"),
+        pytest.param([*TRIPLES, (2, 3, 0.9)], TWO, id="a weak pair joins no whole clusters"),
         pytest.param(
             [*TRIPLES, (2, 3, 8.0), (0, 3, -20.0), (1, 4, -20.0), (2, 5, -20.0)],
             TWO,
@@ -47,6 +48,10 @@ def test_evidence_joins_clusters(rows: list[Row], expected: list[int]) -> None:
 def test_parts_are_summed_up() -> None:
     parts = evidence(*TRIPLES, (2, 3, 2.0)), evidence((0, 5, -9.0), (1, 4, -9.0))
     assert renumbered(joined(np.arange(6), parts)) == TWO
+
+
+def test_links_may_have_to_be_sure() -> None:
+    assert renumbered(joined(np.arange(2), [evidence((0, 1, 1.0))], link=2.0)) == [0, 1]
 
 
 def test_clusters_only_grow() -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from synthray.datasets.image_dataset import ImageDataset
 from synthray.duplicates.embedding import Detail
-from synthray.duplicates.matching import LINK, Matcher, View, joined
+from synthray.duplicates.matching import LINK, SURE, Matcher, View, joined
 from synthray.duplicates.working import Index, has_content, working_copies
 
 _FIRST = (View(whole=True, neighbours=4, pairs=4, alike=0.0, detail=Detail(16, 64, 16)),)
@@ -159,7 +159,7 @@ def _clusters(images: NDArray[np.uint8], verbose: Any) -> Index:
     matcher = Matcher(copies)
     # A first look finds most copies; the second compares only a few of each cluster.
     near = matcher.compare(places, views=_FIRST, hypotheses=1, verbose=verbose)
-    labels = joined(labels, [near])
+    labels = joined(labels, [near], link=SURE)
     kept = _representatives(labels, places)
     far = matcher.compare(kept, views=_PARTS, hypotheses=3, verbose=verbose)
     return joined(labels, [near, far])

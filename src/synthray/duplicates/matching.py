@@ -20,7 +20,9 @@ from synthray.duplicates.windows import distinctive, inverse, transforms, whole
 from synthray.duplicates.working import SIDE, Floats, Index
 
 LINK = 0.5  # log-odds above which a pair may start a cluster
+SURE = 2.0  # the same in a first look, whose clusters stay
 _FOR, _AGAINST = 6.0, -2.0  # bounds on the weight of one pair
+_EACH, _MANY = 0.6, 6  # weight that a link needs for each image more of the smaller cluster
 _UNLIKE = -1.0  # weight of a pair that could not be laid on each other: it may overlap too little
 
 
@@ -38,16 +40,17 @@ class Evidence(NamedTuple):
     log_odds: NDArray[np.float64]
 
 
-def joined(labels: Index, parts: Iterable[Evidence]) -> Index:
+def joined(labels: Index, parts: Iterable[Evidence], *, link: float = LINK) -> Index:
     """Return larger clusters, joined as far as the evidence allows.
 
     The strongest pairs are joined first. Two clusters join if the weights of all compared pairs
     between them have a positive sum, as in average linkage over the known pairs: pairs that do not
-    fit outvote one false link.
+    fit outvote one false link. Clusters of several images need more than one weak link.
 
     Args:
         labels: Clusters so far, each called by the place of one of its images, shape `(n,)`.
         parts: Evidence on pairs.
+        link: Log-odds above which a pair joins clusters.
 
     Returns:
         Clusters in the same form.
@@ -66,10 +69,11 @@ def joined(labels: Index, parts: Iterable[Evidence]) -> Index:
             between.setdefault(a, {})[b] = between.get(a, {}).get(b, 0.0) + weight
             between.setdefault(b, {})[a] = between[a][b]
     for at in np.lexsort((j, i, -odds)):
-        if odds[at] < LINK:
+        if odds[at] < link:
             break
         a, b = sets[int(i[at])], sets[int(j[at])]
-        if a == b or between[a][b] <= 0:
+        smaller = min(sets.subset_size(a), sets.subset_size(b), _MANY)
+        if a == b or between[a][b] <= _EACH * (smaller - 1):
             continue
         sets.merge(a, b)
         kept, gone = (a, b) if sets[a] == a else (b, a)
