@@ -5,6 +5,7 @@ Those in `pretrained/` come with the library; `benchmarks/rows/presets.py` makes
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -172,12 +173,12 @@ def _named(networks: Mapping[str, keras.Model]) -> dict[str, Any]:
 def _folder(preset: str | PathLike[str]) -> Path:
     if str(preset).startswith(_HUB):
         try:
-            from huggingface_hub import snapshot_download
+            hub: Any = importlib.import_module("huggingface_hub")
         except ImportError:
             raise ImportError(
-                f"{preset} is on a hub. To download it: pip install huggingface_hub."
+                f"{preset} is on a hub. To download it: pip install 'synthray[hub]'."
             ) from None
-        return Path(snapshot_download(str(preset).removeprefix(_HUB)))
+        return Path(hub.snapshot_download(str(preset).removeprefix(_HUB)))
     return _PRETRAINED / preset if preset in preset_names() else Path(preset)
 
 

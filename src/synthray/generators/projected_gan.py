@@ -233,7 +233,7 @@ class ProjectedGAN(AveragedGAN):
         Args:
             preset: `"limbs_64"` or `"chest_64"`, which come with the library; a folder that
                 `save_to_preset` wrote; or such a folder on a hub, `"hf://user/name"`, which is
-                downloaded by the package `huggingface_hub`.
+                downloaded (`pip install 'synthray[hub]'`).
             class_names: Names of the classes, of a preset that has some; by default its own. A
                 class of another name begins as the mean of the preset's.
             **kwargs: `seed` (of latents and order), `name`, `dtype`, `augment`, `ema_images`,
