@@ -2,8 +2,8 @@
 
 `--data` holds `fracatlas_64.npz`, `fracatlas_128.npz`, `chest_pneumonia_64.npz` and
 `bone-fracture-160/`. Four parts: copies planted among radiographs and among simulated cells and
-speckle, which no setting was chosen on, so that the truth is known; the duplicate clusters of the
-bone set; time and memory; and clusters that join images known to be different.
+speckle, so that the truth is known (no setting was chosen on speckle); the duplicate clusters of
+the bone set; time and memory; and clusters that join images known to be different.
 """
 
 from __future__ import annotations
