@@ -167,8 +167,8 @@ def presets() -> str:
 
 def fine_tuning() -> str:
     """Fine-tuned presets beside a start from scratch at equal cost."""
-    heads = ("images to learn from", "preset", "images a class", "from scratch")
-    heads += ("fine-tuned", "preset untouched", "real")
+    heads = ("images to learn from", "preset", "images a class", "images seen")
+    heads += ("from scratch", "fine-tuned", "preset untouched", "real")
     rows = []
     for path in sorted((RESULTS / "fine_tuning").glob("*.json")):
         values = load(f"fine_tuning/{path.name}")["values"]
@@ -179,7 +179,8 @@ def fine_tuning() -> str:
         ]
         real = told([run["fine-tuned"]["scores"]["real"] for run in runs])
         count = f"{max(runs[0]['images'].values())}"
-        rows.append([SETS[values["set"]], f"`{values['preset']}`", count, *cells, real])
+        seen = f"{values['images_seen']:,}"
+        rows.append([SETS[values["set"]], f"`{values['preset']}`", count, seen, *cells, real])
     return table(heads, rows)
 
 
