@@ -69,7 +69,8 @@ def embeddings(copies: Floats, windows: Windows, detail: Detail) -> Floats:
         magnitudes = np.abs(spectra(copies, part, detail))
         magnitudes[:, :, 1:] *= np.sqrt(2)  # each order stands for two, k and -k
         found[start : start + _AT_ONCE] = magnitudes.reshape(len(part.image), -1)
-    return found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-6)
+    found /= np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-6)
+    return found
 
 
 def nearest(

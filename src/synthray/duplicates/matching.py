@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -194,15 +195,13 @@ class Matcher:
 
     def _guesses(self, view: View, places: Index, among: Index | None, hypotheses: int) -> Guesses:
         """Find pairs of images with windows that are alike, and how these lie on each other."""
-        targets = places if among is None else among
-        if view.whole:
-            first, second = whole(places), whole(targets)
-        else:
-            first = distinctive(self._copies, places)
-            second = first if among is None else distinctive(self._copies, targets)
-        queries, points = (
-            embedding.embeddings(self._copies, each, view.detail) for each in (first, second)
-        )
+        find = whole if view.whole else partial(distinctive, self._copies)
+        describe = partial(embedding.embeddings, self._copies, detail=view.detail)
+        first = second = find(places)
+        queries = points = describe(first)
+        if among is not None:
+            second = find(among)
+            points = describe(second)
         near, alike = embedding.nearest(
             queries, points, view.neighbours, (first.image, second.image)
         )
