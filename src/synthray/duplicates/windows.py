@@ -22,7 +22,7 @@ _WHOLE = 0.92  # of half the side: a rotation cuts off what lies outside
 _EDGE = 3  # pixels; nothing nearer to the border is a blob
 _ROUNDER = 0.7  # how much of the elongation of the content a window follows
 _LONGEST = 16.0  # elongation of the content, as a ratio of squared slopes
-_AT_ONCE = 256
+_AT_ONCE = 64
 
 
 class Windows(NamedTuple):
