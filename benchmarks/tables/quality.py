@@ -144,16 +144,19 @@ def scored(scores: Values) -> list[str]:
 
 def presets() -> str:
     """The pretrained generators, judged by the groups that they never saw."""
-    heads = ("preset", "images seen", "minutes of one core", *SCORES, "copies")
+    heads = ("preset", "images seen", "minutes of one core", *SCORES, "recall", "copies", "C_T")
     rows, notes = [], []
     for path in sorted((RESULTS / "presets").glob("*.json")):
         values = load(f"presets/{path.name}")["values"]
         report, name = values["report"], path.stem
-        copies = f"{len(report['memorization']['copies'])} of {report['n_judged']}"
+        screen = report["memorization"]
+        copied = [f"{len(screen['copies'])} of {screen['n_synthetic']}", f"{screen['c_t']:.1f}"]
         seen, minutes = f"{values['images_seen']:,}", f"{values['minutes']:.0f}"
-        rows.append([f"`{name}`", seen, minutes, *scored(report["scores"]["synthetic"]), copies])
-        for which, told in (("blurred", "real, blurred"), ("real", "real")):
-            rows.append([f"*{told}*", "", "", *scored(report["scores"][which]), ""])
+        for which, told in (("synthetic", ""), ("blurred", "real, blurred"), ("real", "real")):
+            own = report["scores"][which]
+            first = [f"*{told}*", "", ""] if told else [f"`{name}`", seen, minutes]
+            last = ["", ""] if told else copied
+            rows.append([*first, *scored(own), f"{own['recall']:.2f}", *last])
         looks = values["curve"]
         shown = sorted({round(i) for i in np.linspace(0, len(looks) - 1, 8)})
         each = values["images_seen"] / len(looks) / 1000
