@@ -66,8 +66,8 @@ def test_a_fit_goes_on_where_it_was(tmp_path: Path) -> None:
     rng, kills = random.Random(1), 0
     for place in range(2):
         folder = tmp_path / str(place)
-        # Later and later, for a machine that is slow.
-        while killed_after(rng.uniform(0.1, 2.0 + kills), faults.fit, folder):
+        # Early twice, for a machine that is fast; then later and later, for one that is slow.
+        while killed_after(rng.uniform(0.1, 1.0 if kills < 2 else 2.0 + kills), faults.fit, folder):
             kills += 1
             count("kills at random moments")
         resumed = faults.fitted(folder)  # all of it is there
@@ -81,7 +81,10 @@ def test_a_fit_goes_on_where_it_was(tmp_path: Path) -> None:
 def test_a_comparison_goes_on_where_it_was(tmp_path: Path) -> None:
     whole = comparisons.killed(tmp_path / "whole", tmp_path / "log")
     rng, kills = random.Random(2), 0
-    while killed_after(rng.uniform(0.5, 5.0 + kills), faults.compare, tmp_path / "killed"):
+    # The first two are early enough for a fast machine, the others anywhere.
+    while killed_after(
+        rng.uniform(0.5, 2.0 if kills < 2 else 5.0 + kills), faults.compare, tmp_path / "killed"
+    ):
         kills += 1
         count("kills at random moments")
     result = sr.ComparisonResult.load(tmp_path / "killed" / "result.json")

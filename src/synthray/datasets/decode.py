@@ -71,23 +71,28 @@ def decode_into(out: NDArray[np.uint8], path: str, *, fit: Fit, max_pixels: int)
         if is_dicom(content):
             frames, burnt_in = read_frames(io.BufferedReader(file), len(out), max_pixels)
             for frame, image in zip(out, frames, strict=True):
-                _place(frame, image, image.size, fit)
+                _place(frame, _in_8_bits(image, channels), image.size, fit)
             return Marks(burnt_in=burnt_in)
         image, extent = _load(file, content, (width, height), channels, fit, max_pixels)
+    marks = Marks(synthetic=SYNTHETIC_MARK in image.info)
+    image = _in_8_bits(image, channels)  # a wider original is let go before it is resized
     _place(out[0], image, extent, fit)
-    return Marks(synthetic=SYNTHETIC_MARK in image.info)
+    return marks
 
 
-def _place(out: NDArray[np.uint8], image: Image.Image, extent: Size, fit: Fit) -> None:
-    """Write an image into `out`, in its size and channels."""
-    height, width, channels = out.shape
+def _in_8_bits(image: Image.Image, channels: int) -> Image.Image:
     try:
-        image = _to_8_bit(image, channels)
+        return _to_8_bit(image, channels)
     except MemoryError:
         raise
     except Exception as error:
         # Pillow has no conversion for every mode that its decoders know.
         raise FileFormatError(f"cannot be converted ({error})") from error
+
+
+def _place(out: NDArray[np.uint8], image: Image.Image, extent: Size, fit: Fit) -> None:
+    """Write an image of 8 bits into `out`, in its size."""
+    height, width, _ = out.shape
     size, box = _layout(extent, (width, height), fit)
     # Pillow widens the bilinear filter to the scale: antialiased, and no overshoot.
     small = image.resize(size, Image.Resampling.BILINEAR, box=box, reducing_gap=3.0)
