@@ -25,6 +25,7 @@ import synthray as sr
 from benchmarks.rows import timing
 from benchmarks.rows.data import load
 from benchmarks.rows.generators import ASSETS
+from synthray.augmenter.training import evened
 from synthray.reports.figures import class_rows
 
 UNSEEN, ASIDE = 1 / 3, 0.1  # shares of the groups, and of those that are seen
@@ -104,10 +105,7 @@ def main(arguments: list[str] | None = None) -> None:
         codes = unseen.group_codes if data.groups is None else unseen.groups
         values["unseen_groups"] = np.unique(codes).tolist()
     # As in training, images of rarer classes are repeated. All of them are looked for copies.
-    most = max(seen.class_counts.values())
-    places = [np.flatnonzero(seen.labels == label) for label in range(seen.num_classes)]
-    own = seen.select(np.concatenate([np.resize(each, most) for each in places]))
-    judge = few(unseen, JUDGED)
+    own, judge = evened(seen), few(unseen, JUDGED)
     synthetic = sr.ProjectedGAN.from_preset(preset).sample(len(judge), seed=args.seed)
     report = sr.evaluate_samples(own, synthetic, judge)
     print(report)

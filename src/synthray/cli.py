@@ -16,6 +16,7 @@ from synthray.augmenter.synthetic_augmenter import SyntheticAugmenter
 from synthray.comparison.arms import ARMS, CONTROLS
 from synthray.comparison.runner import run_comparison
 from synthray.comparison.training import Training
+from synthray.datasets.folder_tree import TEST, TRAINING
 from synthray.datasets.image_dataset import ImageDataset
 from synthray.datasets.image_folder import load_image_folder
 from synthray.datasets.npz_file import load_npz
@@ -27,8 +28,6 @@ from synthray.generators.r3gan import R3GAN
 
 _FAULTS = (ImportError, MemoryError, OSError, RuntimeError, TypeError, ValueError)
 _GENERATORS: dict[str, type[GAN]] = {"projected": ProjectedGAN, "dcgan": DCGAN, "r3gan": R3GAN}
-_TRAINING = ("train", "training")
-_TEST = ("test", "testing", "eval", "evaluation", "holdout")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -55,8 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _audit(args: argparse.Namespace) -> int:
     with contextlib.redirect_stdout(sys.stderr):  # progress
-        own = {"labels": args.labels and tuple(args.labels), "groups": _groups(args)}
-        report = audit_images(args.path, args.test, classes=args.classes, **own)
+        own = {"classes": args.classes, "labels": args.labels, "groups": _groups(args)}
+        report = audit_images(args.path, args.test, **own)
     print(report)
     _write(args.html, report.to_html)
     _write(args.csv, report.to_csv)
@@ -65,7 +64,7 @@ def _audit(args: argparse.Namespace) -> int:
 
 
 def _train(args: argparse.Namespace) -> int:
-    train = _one(_load(args.data, args), _TRAINING, args.data)
+    train = _one(_load(args.data, args), TRAINING, args.data)
     augmenter = _augmenter(args, args.seed)
     augmenter.fit(train, workdir=f"{args.out}-work")
     _write(args.out, augmenter.save)
@@ -81,11 +80,11 @@ def _sample(args: argparse.Namespace) -> int:
 def _compare(args: argparse.Namespace) -> int:
     sets, test = _load(args.data, args, _groups(args)), None
     if args.test is not None:
-        test = _one(_load(args.test, args, _groups(args)), _TEST, args.test)
+        test = _one(_load(args.test, args, _groups(args)), TEST, args.test)
     elif None not in sets:
-        test = _one(sets, _TEST, args.data)
+        test = _one(sets, TEST, args.data)
     result = run_comparison(
-        _one(sets, _TRAINING, args.data),
+        _one(sets, TRAINING, args.data),
         test,
         cv=args.folds,
         augmenter=_augmenter(args),
@@ -105,7 +104,7 @@ def _load(path: str, args: argparse.Namespace, groups: Any = None) -> dict[Any, 
     shape = args.size, args.size, args.channels
     if Path(path).is_file():
         return dict(load_npz(path, shape, groups=groups))
-    found = load_image_folder(path, shape, labels=args.labels and tuple(args.labels), groups=groups)
+    found = load_image_folder(path, shape, labels=args.labels, groups=groups)
     return dict(found) if isinstance(found, dict) else {None: found}
 
 

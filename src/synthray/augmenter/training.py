@@ -98,9 +98,7 @@ def plan_generators(
     """
     make, shape = maker_of(generator, data.class_names), data.image_shape
     if is_conditional(conditional, make, data.class_counts):
-        rows = [np.flatnonzero(data.labels == label) for label in range(data.num_classes)]
-        most = max(map(len, rows))
-        images = data.select(np.concatenate([np.resize(part, most) for part in rows]))
+        images = evened(data)
         one = spawn_seeds(seed, 1)[0]
         made = make(image_shape=shape, seed=one, num_classes=data.num_classes)
         plan: Plan = {ALL_CLASSES: (made, images)}
@@ -123,6 +121,13 @@ def plan_generators(
         for name, (gan, images) in plan.items():
             plan[name] = gan, replace(images, images=in_shape(images.images, own))
     return plan
+
+
+def evened(data: ImageDataset) -> ImageDataset:
+    """Return as many images of each class as the largest has; those of others are repeated."""
+    rows = [np.flatnonzero(data.labels == label) for label in range(data.num_classes)]
+    most = max(map(len, rows))
+    return data.select(np.concatenate([np.resize(part, most) for part in rows]))
 
 
 def train(

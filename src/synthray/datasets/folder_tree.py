@@ -19,8 +19,10 @@ SYNTHETIC_IMAGES = "synthray.synthetic-images/1"  # what the manifest of such a 
 _MANIFEST = "manifest.json"
 
 # Folder names that mean a split, in lower case.
-_SPLIT_WORDS = {"train", "training", "val", "valid", "validation", "dev"}
-_SPLIT_WORDS |= {"test", "testing", "eval", "evaluation", "holdout"}
+TRAINING = ("train", "training")
+VALIDATION = ("val", "valid", "validation", "dev")
+TEST = ("test", "testing", "eval", "evaluation", "holdout")
+_SPLIT_WORDS = {*TRAINING, *VALIDATION, *TEST}
 _IMAGE_SUFFIXES = {".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".bmp", ".gif", ".webp"}
 _IMAGE_SUFFIXES |= {".pgm", ".ppm", ".pnm", ".dcm", ".dicom"}
 _MOST_LEVELS = 100  # of folders in a class folder

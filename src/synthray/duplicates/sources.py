@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthray.datasets.decode import decode_into, read_header
-from synthray.datasets.folder_tree import UNLABELLED, holds_classes
+from synthray.datasets.folder_tree import UNLABELLED, VALIDATION, holds_classes
 from synthray.datasets.group_table import Groups
 from synthray.datasets.image_dataset import ImageDataset, SkippedFile
 from synthray.datasets.image_folder import load_image_folder
@@ -26,7 +26,6 @@ from synthray.exceptions import SkippedFilesWarning
 
 Source: TypeAlias = "str | PathLike[str] | ImageDataset | Mapping[str, ImageDataset]"
 
-_VALIDATION = {"val", "valid", "validation", "dev"}
 _LONGEST = 256  # side of a picture, in pixels
 _MOST_PIXELS = 2**26
 
@@ -162,7 +161,7 @@ def _splits(
 
 def _rank(split: str) -> tuple[int, str]:
     word = split.lower()
-    return (0 if word.startswith("train") else 1 if word in _VALIDATION else 2, split)
+    return (0 if word.startswith("train") else 1 if word in VALIDATION else 2, split)
 
 
 def _prefixes(given: Sequence[Source]) -> list[str]:
