@@ -76,6 +76,7 @@ def test_wrong_arguments(
         ("audit {tree} --html {folder}/not-an.npz/page.html", "not-an.npz"),
         ("train {tree} --out {folder}/new --preset {folder}/empty", "config.json"),
         ("train {tree} --out {folder}/new --size 0", "image_shape"),
+        ("train {folder}/not-an.npz --out {folder}/new --labels a.csv file label", "--labels"),
         ("sample {folder}/empty --out {folder}/new", "manifest.json"),
         ("compare {folder}/empty", "subfolder"),
     ],

@@ -103,6 +103,8 @@ def _load(path: str, args: argparse.Namespace, groups: Any = None) -> dict[Any, 
     """Return the images of a folder or file by split; by `None` where there are no splits."""
     shape = args.size, args.size, args.channels
     if Path(path).is_file():
+        if args.labels is not None:
+            raise ValueError(f"{path} has classes of its own: --labels is for folders.")
         return dict(load_npz(path, shape, groups=groups))
     found = load_image_folder(path, shape, labels=args.labels, groups=groups)
     return dict(found) if isinstance(found, dict) else {None: found}

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from helpers.dicom import write_dicom
 from helpers.image_trees import LEAKY, TEXTURES, write_tree
 from synthray import AuditReport, ImageDataset, audit_images
 from synthray.datasets.image_folder import load_image_folder
@@ -197,6 +198,18 @@ class TestSources:
         report = audit_images(tmp_path / "a.npz", verbose=0)
         assert report.found == {"leak"}  # by groups
         assert report.describe() == "LEAK: 4 of 4 test images share a group with train images."
+
+        with pytest.raises(ValueError, match="classes of its own"):
+            audit_images(tmp_path / "a.npz", labels=("t.csv", "file", "label"), verbose=0)
+
+    def test_dicom(self, tmp_path: Path) -> None:
+        elements = {"BitsStored": 12, "HighBit": 11, "PhotometricInterpretation": "MONOCHROME2"}
+        ill = TEXTURES[0].astype(np.uint16) * 16
+        write_dicom(tmp_path / "a.dcm", np.repeat(ill, 2, axis=1), **elements)
+        Image.fromarray(TEXTURES[1]).save(tmp_path / "b.png")
+        report = audit_images(tmp_path, verbose=0)
+        assert report.sizes == {"128x64": 1, "64x64": 1}
+        assert report.modes == {"MONOCHROME2, 12 bits": 1, "L": 1}
 
     def test_groups_from_a_file(self, tmp_path: Path) -> None:
         write_tree(tmp_path, {"train/a.png": 0, "train/b.png": 1, "test/c.png": 2})

@@ -118,6 +118,17 @@ def test_images_are_reduced_to_those_of_a_preset_but_not_distorted(
     assert auto.planned_steps({"a": 1_000, "b": 500}) == 4_000 / 8
 
 
+def test_a_preset_of_one_kind_of_image_is_tuned_once_a_class(tmp_path: Path) -> None:
+    small().save_to_preset(tmp_path)
+    bones = sr.make_phantoms(6, image_shape=SHAPE, seed=1)
+    augmenter = sr.SyntheticAugmenter(tmp_path, epochs=1, random_state=0).fit(bones, verbose=0)
+    first, second = augmenter.generators_.values()
+    assert first is not second
+    assert augmenter.sample(4, seed=0).class_names == bones.class_names
+    with pytest.raises(ValueError, match="conditional=True"):
+        augmenter.set_params(conditional=True).fit(bones, verbose=0)
+
+
 def test_a_hub_is_asked_for_a_preset(preset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)  # an import fails
     with pytest.raises(ImportError, match=r"synthray\[hub\]"):

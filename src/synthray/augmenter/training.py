@@ -24,7 +24,7 @@ from synthray.augmenter.sizes import check_proportions, in_shape, tell_of_sizes
 from synthray.datasets.image_dataset import ImageDataset
 from synthray.exceptions import DivergenceError
 from synthray.generators.gan import GAN
-from synthray.generators.presets import is_preset
+from synthray.generators.presets import is_preset, preset_classes
 from synthray.generators.projected_gan import ProjectedGAN
 
 Conditional = bool | Literal["auto"]
@@ -67,11 +67,14 @@ def maker_of(generator: Any, class_names: Collection[str]) -> Callable[..., GAN]
     if not is_preset(generator):
         return generator
 
+    def make_one(*, image_shape: Any, seed: int) -> ProjectedGAN:
+        return ProjectedGAN.from_preset(generator, seed=seed)
+
     def make(*, image_shape: Any, seed: int, num_classes: int | None = None) -> ProjectedGAN:
         names = None if num_classes is None else tuple(class_names)
         return ProjectedGAN.from_preset(generator, class_names=names, seed=seed)
 
-    return make
+    return make if preset_classes(generator) else make_one
 
 
 def is_conditional(asked: Conditional, make: Callable[..., GAN], counts: Mapping[str, int]) -> bool:

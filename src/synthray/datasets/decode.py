@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageOps, JpegImagePlugin, UnidentifiedImageError
 
 from synthray.datasets.dicom import is_dicom, read_frames
+from synthray.datasets.dicom import read_header as read_dicom_header
 from synthray.datasets.pixels import window_to_8_bit
 from synthray.exceptions import FileFormatError
 
@@ -30,6 +31,7 @@ _WIDE_MODES = frozenset({"I;16", "I;16L", "I;16B", "I;16N", "I", "F"})
 _GRAY_MODES = frozenset({"1", "L", "LA"})
 _GRAY_16_ALPHA = "LA;16B"  # how Pillow's decoder names it
 _PHOTOMETRIC_TAG = 262
+_DICOM_HEADER = ("Columns", "Rows", "PhotometricInterpretation", "BitsStored")
 _TILE_TAGS = (322, 323)  # width and length
 # Above these, decoding takes so long that nothing else counts, and a stream saves memory.
 _MOST_PLAIN_BYTES = 2**18
@@ -102,15 +104,19 @@ def _place(out: NDArray[np.uint8], image: Image.Image, extent: Size, fit: Fit) -
     out[top : top + small.height, left : left + small.width] = pixels[..., :3]
 
 
-def read_header(path: str) -> tuple[int, int, str] | None:
-    """Return width, height and mode (as Pillow calls it) that a file states, if it can be told.
+def read_header(path: str) -> tuple[int, int, str]:
+    """Return width, height and mode that a file states: Pillow's, or DICOM's with its bits.
 
     Args:
         path: An image that `decode_into` has read before: it is a regular file.
     """
-    with contextlib.suppress(Exception), Image.open(path, formats=_FORMATS) as image:
-        return *image.size, image.mode
-    return None
+    with open(path, "rb") as file:
+        if not is_dicom(file.read(132)):
+            with Image.open(file, formats=_FORMATS) as image:
+                return *image.size, image.mode
+        file.seek(0)
+        width, height, mode, bits = read_dicom_header(file, _DICOM_HEADER).values()
+    return int(width), int(height), f"{mode}, {bits} bits"
 
 
 def _open(path: str, flags: int) -> int:

@@ -104,8 +104,8 @@ def audit_images(
             AuditPair(kind, (a, b), (picture(a), picture(b)), size) for kind, size, a, b in worst
         ),
         skipped=tuple(dict.fromkeys(file for part in parts for file in part.skipped)),
-        sizes=_counts(f"{each[0]}x{each[1]}" if each else "not known" for each in known),
-        modes=_counts(each[2] if each else "not known" for each in known),
+        sizes=_counts(f"{width}x{height}" for width, height, _ in known),
+        modes=_counts(mode for _, _, mode in known),
     )
 
 

@@ -47,7 +47,7 @@ class Part(NamedTuple):
     skipped: tuple[SkippedFile, ...]
     root: Path | None = None
 
-    def header(self, row: int) -> tuple[int, int, str] | None:
+    def header(self, row: int) -> tuple[int, int, str]:
         """Return width, height and mode of an image, as its file states them, or as it is held."""
         if self.root is not None and self.data.names is not None:
             return read_header(os.path.join(self.root, self.data.names[row]))
@@ -56,11 +56,11 @@ class Part(NamedTuple):
 
     def picture(self, row: int) -> NDArray[np.uint8]:
         """Return an image to show: anew from its file, in its own aspect and colours."""
-        found = self.header(row)
-        if self.root is None or self.data.names is None or found is None:
+        if self.root is None or self.data.names is None:
             return self.data.images[row]
-        scale = min(1.0, _LONGEST / max(found[:2]))
-        width, height = (max(1, round(side * scale)) for side in found[:2])
+        width, height, _ = self.header(row)
+        scale = min(1.0, _LONGEST / max(width, height))
+        width, height = max(1, round(width * scale)), max(1, round(height * scale))
         out = np.zeros((height, width, 3), np.uint8)
         path = os.path.join(self.root, self.data.names[row])
         decode_into(out[None], path, fit="pad", max_pixels=_MOST_PIXELS)
@@ -112,7 +112,7 @@ def comparable(parts: Sequence[Part]) -> NDArray[np.uint8]:
     return np.concatenate(images)
 
 
-def headers(parts: Sequence[Part]) -> list[tuple[int, int, str] | None]:
+def headers(parts: Sequence[Part]) -> list[tuple[int, int, str]]:
     """Return width, height and mode of each image, as the files state them."""
     with ThreadPoolExecutor() as threads:
         return [
@@ -142,6 +142,8 @@ def _splits(
         return dict(source)
     path = Path(source)
     if path.is_file():
+        if labels is not None or classes is not None:
+            raise ValueError(f"{path} has classes of its own: a table or names are for folders.")
         sets = load_npz(path, groups=groups)
         return {name or "": data for name, data in sets.items()}
     if classes is None and labels is None and path.is_dir() and not holds_classes(path):

@@ -72,6 +72,15 @@ def preset_names() -> tuple[str, ...]:
     return tuple(sorted(path.parent.name for path in _PRETRAINED.glob(f"*/{_CONFIG}")))
 
 
+def preset_classes(preset: str | PathLike[str]) -> tuple[str, ...]:
+    """Return the names of the classes of a preset; none if it makes one kind of image.
+
+    Raises:
+        As `read_preset`.
+    """
+    return _read_config(_folder(preset))[1]
+
+
 def read_preset(preset: str | PathLike[str]) -> tuple[dict[str, Any], tuple[str, ...], Weights]:
     """Return the arguments of the constructor, names of the classes, and weights by name.
 
@@ -80,6 +89,13 @@ def read_preset(preset: str | PathLike[str]) -> tuple[dict[str, Any], tuple[str,
         ImportError: If it is on a hub, and the hub's package is not installed.
     """
     folder = _folder(preset)
+    config, names = _read_config(folder)
+    with open_npz(folder / _WEIGHTS, MAX_BYTES, "the weights of a preset") as arrays:
+        weights = {name: np.asarray(arrays[name], np.float32) for name in arrays}
+    return config, names, weights
+
+
+def _read_config(folder: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
     for name in (_CONFIG, _WEIGHTS):
         if not (folder / name).is_file():
             raise FileFormatError(
@@ -89,10 +105,7 @@ def read_preset(preset: str | PathLike[str]) -> tuple[dict[str, Any], tuple[str,
     with open_json(folder / _CONFIG, "a preset") as values:
         if values["format"] != _FORMAT:
             raise ValueError(f"it says {values['format']!r}, expected {_FORMAT!r}")
-        config, names = dict(values["config"]), tuple(map(str, values["class_names"]))
-    with open_npz(folder / _WEIGHTS, MAX_BYTES, "the weights of a preset") as arrays:
-        weights = {name: np.asarray(arrays[name], np.float32) for name in arrays}
-    return config, names, weights
+        return dict(values["config"]), tuple(map(str, values["class_names"]))
 
 
 def assign_weights(

@@ -253,8 +253,7 @@ class ProjectedGAN(AveragedGAN):
         config, own, weights = presets.read_preset(preset)
         if class_names is not None and not own:
             raise ValueError(
-                "The preset makes one kind of image, got names of classes. Leave class_names out, "
-                "or pass conditional=False to the augmenter."
+                "The preset makes one kind of image, got names of classes. Leave class_names out."
             )
         names = own if class_names is None else tuple(class_names)
         known = {"num_classes": len(names) or None, "label_images": 0}
