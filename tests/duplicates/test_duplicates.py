@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from helpers.planted import (
     AFFINE,
@@ -56,6 +57,17 @@ class TestPlanted:
         precision, recall = pair_scores(find_duplicates(images), truth)
         assert precision == 1.0
         assert recall >= FLOOR[together]
+
+    @pytest.mark.parametrize("padding", [0, 16])
+    def test_bright_copies_between_black_bars(self, texture: Images, padding: int) -> None:
+        wide = 120 + texture[:20, :96] // 2
+        turned = [
+            np.asarray(Image.fromarray(each).rotate(12 + k, translate=(k - 10, 5)))
+            for k, each in enumerate(wide)
+        ]
+        both = np.concatenate([wide, np.stack(turned)])
+        padded = np.pad(both, ((0, 0), (padding, padding), (0, 0)))
+        assert find_duplicates(padded).tolist() == [*range(20), *range(20)]
 
     def test_order_changes_nothing(self, radiographs: Planted) -> None:
         images, _, _, found = radiographs

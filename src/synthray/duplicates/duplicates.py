@@ -31,7 +31,7 @@ def find_duplicates(
     changes, most. Two exposures of one patient are two radiographs. Names, labels and groups are
     not used.
 
-    Images are compared at 64 x 64 pixels in two stages: nearest neighbours of descriptions that a
+    Images are compared in gray, without black bars, stretched to 64 x 64 pixels, in two stages: nearest neighbours of descriptions that a
     rotation or flip does not change (Fourier magnitudes along the angle, Reddy & Chatterji 1996),
     of whole images and of windows that shear and stretch with their content (Lindeberg & Garding
     1997); then registration of each likely pair (Lucas & Kanade 1981), judged on fine structure.
@@ -89,7 +89,7 @@ def find_copies(images: NDArray[np.uint8], originals: NDArray[np.uint8]) -> NDAr
     found = np.asarray([equal.get(image.tobytes(), -1) for image in images], np.int64)
     both = np.concatenate([originals, images])
     copies = working_copies(both)
-    content = has_content(both, copies)
+    content = has_content(copies)
     among = np.flatnonzero(content[:n])
     places = n + np.flatnonzero(content[n:] & (found < 0))
     if not len(among) or not len(places):
@@ -152,7 +152,7 @@ def _clusters(images: NDArray[np.uint8], verbose: Any) -> Index:
     """Return clusters of images that are all different."""
     copies = working_copies(images)
     labels = np.arange(len(images))
-    places = np.flatnonzero(has_content(images, copies))
+    places = np.flatnonzero(has_content(copies))
     if len(places) < 2:
         return labels
     verbose = verbose if len(images) >= _WORTH_SAYING else 0

@@ -156,6 +156,7 @@ def _splits(
             classes=classes,
             labels=labels,
             groups=groups,
+            fit="stretch",
             progress=bool(verbose),
         )
     return loaded if isinstance(loaded, dict) else {"": loaded}

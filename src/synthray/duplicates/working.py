@@ -19,38 +19,35 @@ SIDE = 64
 MIDDLE = np.float32((SIDE - 1) / 2)
 
 _FLAT = 2.0  # gray levels of spread, below which there is nothing to compare
+_BLACK = 1  # the most that padding may be, after lossy compression
+_FEWEST = 8  # rows or columns that are left
 
 
 def working_copies(images: NDArray[np.uint8]) -> Floats:
-    """Return gray images of `SIDE` x `SIDE`, shape `(n, SIDE, SIDE)`, 0 to 255.
+    """Return gray images of `SIDE` x `SIDE` without black bars, shape `(n, SIDE, SIDE)`, 0 to 255.
 
-    Images that are not square are padded with black, not stretched: a rotation stays one.
+    Bars, such as those that padding to a square adds, would count as content that stays where it is
+    while the image turns. What is between them is stretched to the square.
     """
     gray = pixels.to_grayscale(images)
-    _, height, width, _ = gray.shape
-    if height != width:
-        side = max(height, width)
-        top, left = (side - height) // 2, (side - width) // 2
-        rows, columns = (top, side - height - top), (left, side - width - left)
-        gray = np.pad(gray, ((0, 0), rows, columns, (0, 0)))
-    return pixels.resize(gray, SIDE, SIDE)[..., 0].astype(np.float32)
+    copies = pixels.resize(gray, SIDE, SIDE).astype(np.float32)
+    shown = gray[..., 0] > _BLACK
+    (top, bottom), (left, right) = (_inside(shown.any(axis)) for axis in (2, 1))
+    full = (bottom - top == gray.shape[1]) & (right - left == gray.shape[2])
+    for k in np.flatnonzero(~full & (bottom - top >= _FEWEST) & (right - left >= _FEWEST)):
+        inside = gray[k : k + 1, top[k] : bottom[k], left[k] : right[k]]
+        copies[k] = pixels.resize(inside, SIDE, SIDE)[0]
+    return copies[..., 0]
 
 
-def has_content(images: NDArray[np.uint8], copies: Floats) -> NDArray[np.bool_]:
-    """Return whether gray values of each image vary enough to compare, shape `(n,)`.
+def has_content(copies: Floats) -> NDArray[np.bool_]:
+    """Return whether gray values of each working copy vary enough to compare, shape `(n,)`."""
+    return np.asarray(copies.std((1, 2)) > _FLAT)
 
-    Padding does not count.
 
-    Args:
-        images: `uint8`, shape `(n, h, w, c)`.
-        copies: `working_copies(images)`.
-    """
-    _, height, width, _ = images.shape
-    if height == width:
-        return np.asarray(copies.std((1, 2)) > _FLAT)
-    small = [max(round(SIDE * length / max(height, width)), 1) for length in (height, width)]
-    gray = pixels.resize(pixels.to_grayscale(images), *small)
-    return np.asarray(gray.astype(np.float32).std((1, 2, 3)) > _FLAT)
+def _inside(shown: NDArray[np.bool_]) -> tuple[Index, Index]:
+    """Return the first place of each row that is true, and the place after the last."""
+    return np.argmax(shown, 1), shown.shape[1] - np.argmax(shown[:, ::-1], 1)
 
 
 def interpolated(images: NDArray[np.generic], index: Index, y: Floats, x: Floats) -> Floats:
