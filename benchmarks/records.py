@@ -31,6 +31,7 @@ def record(values: Mapping[str, Any], *, script: str, seed: int | None) -> dict[
 
     words = [Path(word).name if "/" in word else word for word in sys.argv[1:]]
     packages = ("keras", "numpy", "scikit-learn", "joblib", "tensorflow", "jax", "torch")
+    packages += ("imagededup", "cleanvision")
     return {
         "command": " ".join(["python -m", f"benchmarks.rows.{script}", *words]),
         "seed": seed,

@@ -53,6 +53,7 @@ ROWS = {
     "gpu_step_torch": Row(5, "gpu_step", backend="torch"),
     "leak": Row(1, speed=False),
     "duplicates": Row(10, speed=False),
+    "peers_duplicates": Row(10, speed=False),
     "error_rates": Row(30, speed=False),
     "judge": Row(30, speed=False),
     "generators": Row(50, speed=False),

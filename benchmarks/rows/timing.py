@@ -69,10 +69,11 @@ def keep(args: argparse.Namespace, script: str, name: str, values: Mapping[str, 
     write(args.out / f"{name}.json", record(told, script=script, seed=args.seed))
 
 
-def need(package: str) -> None:
-    """Raise `MissingError` where a package is not installed."""
+def need(package: str, how: str | None = None) -> None:
+    """Raise `MissingError` where a package is not installed; say how to install it."""
     if find_spec(package) is None:
-        raise MissingError(f"{package} is not installed (pip install -e '.[{package}]')")
+        how = how or f"pip install -e '.[{package}]'"
+        raise MissingError(f"{package} is not installed ({how})")
 
 
 def need_data(args: argparse.Namespace, name: str) -> Path:
