@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from benchmarks.tables.markdown import SETS, load, table
+from statistics import fmean, median
+
+from benchmarks.tables.markdown import SETS, Values, load, table
 
 # Duplicates and statistics.
 
@@ -45,6 +47,53 @@ def duplicates() -> str:
         f"{largest['cpus']} CPU core{'s' * (largest['cpus'] > 1)} "
         f"({largest['cpu_seconds']:.0f} s of CPU time); {largest['copies_found']:.1%} of the "
         "copies were found.",
+    )
+
+
+HASHES = ("PHash", "DHash", "AHash", "WHash")
+
+
+def peers_duplicates() -> str:
+    """Copies that other libraries find, and the CPU time that they take."""
+    raw = load("peers_duplicates.json")
+    values = raw["values"]
+    heads = {
+        "`find_duplicates`": "ours",
+        "imagededup, best hash": "hash",
+        **{f"imagededup's {name}": name for name in values["ratios"] if name.startswith("CNN")},
+        "cleanvision": "cleanvision",
+    }
+    rows = []
+    shown: dict[str, list[Values]] = {name: [] for name in heads.values()}
+    for found in values["planted"]:
+        methods = found["methods"]
+        methods["hash"] = max((methods[name] for name in HASHES), key=lambda each: each["tuned_f1"])
+        for name, each in shown.items():
+            each.append(methods[name])
+        where = "in place" if found["changed"] == "files" else "affine"
+        rows.append(
+            [
+                f"{SETS[found['of']]}, {found['side']}x{found['side']} pixels",
+                f"{where}, {'one change' if found['changes'] == 1 else 'two changes'}",
+                *("{pair_precision:.2f}, {pair_recall:.2f}".format(**methods[n]) for n in shown),
+            ]
+        )
+    f1 = [fmean(each["f1"] for each in method) for method in shown.values()]
+    default = [fmean(e.get("default", e)["f1"] for e in method) for method in shown.values()]
+    seconds = [median(each["cpu_seconds"] for each in method) for method in shown.values()]
+    rows += [
+        ["*mean F1*", "", *(f"{each:.2f}" for each in f1)],
+        ["*mean F1 with default settings*", "", *(f"{each:.2f}" for each in default)],
+        ["*CPU time, median*", "", *(f"{each:.1f} s" for each in seconds)],
+    ]
+    versions = [f"{name} {raw['versions'][name]}" for name in ("imagededup", "cleanvision")]
+    return table(
+        ("images", "copies", *heads),
+        rows,
+        f"Precision, recall over all pairs of images. {values['originals']} originals, 5 copies of "
+        "each, by another seed than above. Other libraries are judged by the pairs that they name "
+        "or by the clusters of these, whichever is better. CPU time of "
+        f"{values['planted'][0]['images']} images, on one core; {' and '.join(versions)}.",
     )
 
 

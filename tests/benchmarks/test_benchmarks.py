@@ -99,6 +99,20 @@ def test_scores_of_single_images_keep_three_digits(load: Any, tmp_path: Path) ->
     assert records.rounded({"a": [0.123456789, 1]}) == {"a": [0.123457, 1]}
 
 
+def test_peers_are_judged_by_their_pairs_and_by_the_clusters_of_these(load: Any) -> None:
+    row = load("benchmarks.rows.peers_duplicates")
+    truth = np.array([0, 0, 0, 1, 1])
+    chain = row.as_pairs([("000001.png", "000000.png"), ("here/000001.png", "000002.png")] * 2)
+    assert chain.tolist() == [[0, 1], [1, 2]]
+    found = row.both_ways(chain, truth)
+    assert found["pairs"] == {"pair_precision": 1.0, "pair_recall": 0.5, "f1": 0.66667}
+    assert found["clusters"] == {"pair_precision": 1.0, "pair_recall": 0.75, "f1": 0.85714}
+    wrong = row.both_ways(np.array([[0, 1], [2, 3]]), truth)
+    assert wrong["pairs"] == {"pair_precision": 0.5, "pair_recall": 0.25, "f1": 0.33333}
+    nothing = row.both_ways(chain[:0], truth)
+    assert {each["pair_recall"] for each in nothing.values()} == {0.0}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "row",
@@ -157,3 +171,21 @@ def test_the_leak_of_the_official_split(shared_data: Path, tmp_path: Path) -> No
         key: known[key] for key in known if key in found
     }
     assert found["unreadable_files"] == 18
+
+
+@pytest.mark.slow
+def test_other_libraries_look_for_the_same_copies(shared_data: Path, tmp_path: Path) -> None:
+    words = ("--quick", "--only", "peers_duplicates", "--data", str(shared_data))
+    done = script("run", *words, "--out", str(tmp_path))
+    assert done.returncode == 0, done.stdout + done.stderr
+    path = tmp_path / "peers_duplicates.json"
+    if not path.exists():  # the row says which library is not installed
+        pytest.skip(next(line for line in done.stdout.splitlines() if line.startswith("skipped")))
+    record = json.loads(path.read_text())
+    assert {"imagededup", "cleanvision"} <= set(record["versions"])
+    for found in record["values"]["planted"]:
+        peers = {"PHash", "DHash", "AHash", "WHash", "CNN, our backbone", "cleanvision"}
+        assert {"ours", *peers} <= set(found["methods"])
+        assert found["methods"]["ours"]["pair_precision"] > 0.95
+        for name in peers & set(found["methods"]):
+            assert 0 <= found["methods"][name]["default"]["f1"] <= 1
