@@ -54,6 +54,7 @@ ROWS = {
     "leak": Row(1, speed=False),
     "duplicates": Row(10, speed=False),
     "peers_duplicates": Row(10, speed=False),
+    "public_sets": Row(10, speed=False),
     "error_rates": Row(30, speed=False),
     "judge": Row(30, speed=False),
     "generators": Row(50, speed=False),

@@ -31,7 +31,8 @@ FILLERS = (
         quality.judge_of_swirls,
     ),
     *(speed.speed, speed.pieces),
-    *(checks.duplicates, checks.peers_duplicates, checks.error_rates, checks.promises),
+    *(checks.duplicates, checks.peers_duplicates, checks.public_sets),
+    *(checks.error_rates, checks.promises),
 )
 TABLES: dict[str, Callable[[], str]] = {each.__name__: each for each in FILLERS}
 

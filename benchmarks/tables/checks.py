@@ -97,6 +97,37 @@ def peers_duplicates() -> str:
     )
 
 
+def public_sets() -> str:
+    """What audits find in public sets."""
+    rows = []
+    for name, found in load("public_sets.json")["values"]["sets"].items():
+        known, patients = "no split", ""
+        for leak in found["leaks"]:
+            if leak["train"].lower().startswith("train") and leak["test"].lower().startswith(
+                "test"
+            ):
+                n, of, shared = leak["known"], leak["n_test"], leak["same_group"]
+                known = f"{n:,} of {of:,} (**{n / of:.1%}**)"
+                patients = f"; {shared:,} of a patient" if shared else ""
+                break
+        conflicts = f"{found['conflicts']:,} ({found['conflicting_images']:,} images)"
+        rows.append(
+            [
+                SETS[name],
+                f"{found['images']:,}",
+                f"{found['different']:,}",
+                known + patients,
+                conflicts if found["conflicts"] else "0",
+                f"{found['seconds']:.0f} s",
+            ]
+        )
+    heads = (
+        *("set", "images", "different", "test images that are known from training"),
+        *("copies with contradicting labels", "CPU time"),
+    )
+    return table(heads, rows)
+
+
 def error_rates() -> str:
     """How often verdicts are wrong where the truth is known."""
     values = load("error_rates.json")["values"]

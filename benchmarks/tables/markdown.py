@@ -19,6 +19,10 @@ SETS = {
     "tissue": "stained tissue",
     "cells": "cells",
     "speckle": "speckle",
+    "busi": "BUSI, breast ultrasound",
+    "blood_cells": "blood cells",
+    "brain_mri": "brain tumours, MRI",
+    "covid": "COVID-19 radiography",
 }
 Values = dict[str, Any]
 

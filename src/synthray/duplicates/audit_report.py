@@ -64,7 +64,8 @@ class AuditReport:
         pairs: Of each kind up to 20 pairs, each of another cluster, large clusters first.
         skipped: Files that could not be read, with the reason.
         sizes: Number of images by width and height, such as `"224x224"`, the most frequent first.
-        modes: Number of images by mode, as Pillow calls it: `"L"` is gray, `"RGB"` colour.
+        modes: Number of images by mode, as Pillow calls it (`"L"` is gray, `"RGB"` colour); of
+            DICOM, such as `"MONOCHROME2, 12 bits"`.
     """
 
     names: NDArray[np.str_]

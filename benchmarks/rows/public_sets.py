@@ -1,0 +1,106 @@
+"""What an audit finds in public sets of medical images.
+
+    python -m benchmarks.rows.public_sets --data FOLDER [--sets busi brain_mri] [--pictures]
+
+FOLDER holds each set in a folder or file of its own, as docs/public_sets.md says; one that is not
+there is named and skipped. The record keeps what was found before in sets that are left out.
+`--pictures` also writes two pairs of each set whose licence allows it, for the documentation.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import synthray as sr
+from benchmarks.rows import timing
+from benchmarks.rows.data import SOURCES, load
+from benchmarks.rows.generators import ASSETS
+from synthray.reports.figures import class_rows
+
+
+class Public(NamedTuple):
+    """A set: its place, and its name in the picture if that may show it."""
+
+    path: str
+    title: str = ""
+
+
+PUBLIC = {
+    "bone": Public(SOURCES["bone"]),
+    "fracatlas": Public(SOURCES["fracatlas"], "FracAtlas"),
+    "chest": Public(SOURCES["chest"], "chest films"),
+    "pneumoniamnist": Public(SOURCES["pneumoniamnist"]),
+    "busi": Public("busi", "BUSI"),
+    "blood_cells": Public("blood_cells", "blood cells"),
+    "brain_mri": Public("brain_mri", "brain MRI"),
+    "covid": Public("covid"),
+}
+PAIRS = 2  # of a set, in the picture
+
+
+def audit(name: str, args: Any) -> sr.AuditReport:
+    """Audit a set as it is published; FracAtlas has no split of its own."""
+    if args.quick:
+        data = sr.make_phantoms(40, displacement=1.0, seed=args.seed)
+        return sr.audit_images(
+            {"train": data.select(range(30)), "test": data.select(range(26, 40))}
+        )
+    path = timing.need_data(args, PUBLIC[name].path)
+    return sr.audit_images(load(name, args) if name == "fracatlas" else path)
+
+
+def found(report: sr.AuditReport) -> dict[str, Any]:
+    """Return the counts that the table shows."""
+    return {
+        "images": len(report.names),
+        "different": report.n_clusters,
+        "unreadable": len(report.skipped),
+        "conflicts": len(report.conflicts),
+        "conflicting_images": int(np.isin(report.clusters, report.conflicts).sum()),
+        "leaks": [
+            {
+                "train": train,
+                "test": test,
+                "n_test": leak.n_test,
+                "known": int((leak.twins >= 0).sum()),
+                "identical": int(leak.identical.sum()),
+                "same_group": leak.same_group,
+            }
+            for (train, test), leak in report.leaks.items()
+        ],
+    }
+
+
+def main(arguments: list[str] | None = None) -> None:
+    options = timing.parser(__doc__)
+    options.add_argument("--sets", nargs="+", choices=tuple(PUBLIC), default=tuple(PUBLIC))
+    options.add_argument("--pictures", action="store_true", help="write them for the docs")
+    args = timing.parsed(options, arguments, {"sets": ("busi",)})
+    record = Path(args.out) / "public_sets.json"
+    before = json.loads(record.read_text(encoding="utf-8"))["values"] if record.exists() else {}
+    sets, lines = dict(before.get("sets", {})), {}
+    for name in args.sets:
+        began = time.process_time()
+        try:
+            report = audit(name, args)
+        except timing.MissingError as reason:
+            print(f"skipped {name}: {reason}")
+            continue
+        print(f"{name}\n{report}\n", flush=True)
+        sets[name] = {**found(report), "seconds": time.process_time() - began}
+        if PUBLIC[name].title:
+            pictures = [each for pair in report.pairs[:PAIRS] for each in pair.pictures]
+            lines[PUBLIC[name].title] = pictures
+    if args.pictures:
+        path = ASSETS / "public_sets.png"
+        class_rows(lines, 2 * PAIRS).savefig(path, dpi=80)
+    timing.keep(args, "public_sets", "public_sets", {"sets": sets})
+
+
+if __name__ == "__main__":
+    timing.run(main)
