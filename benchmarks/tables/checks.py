@@ -107,7 +107,8 @@ def public_sets() -> str:
                 "test"
             ):
                 n, of, shared = leak["known"], leak["n_test"], leak["same_group"]
-                known = f"{n:,} of {of:,} (**{n / of:.1%}**)"
+                share = f"{n / of:.1%}" if not n else f"**{n / of:.1%}**"
+                known = f"{n:,} of {of:,} ({share})"
                 patients = f"; {shared:,} of a patient" if shared else ""
                 break
         conflicts = f"{found['conflicts']:,} ({found['conflicting_images']:,} images)"
