@@ -5,9 +5,10 @@
 The other third is never seen; its groups are in the record. A part of those that are seen is left
 out too: after each epoch it judges as many synthetic images, for the curve of scores, by which
 nothing is chosen. With the same `--workdir`, a run that was stopped goes on; `--minutes` ends one
-in time. `--start` begins from a preset that an earlier run has written, with a new optimizer.
-In the end the unseen third judges the preset. `--judge` only does that, to one that is there, and
-`--pictures` writes those of the documentation: unselected, of seed 0.
+in time. `--start` goes on from a preset that an earlier run has written, with a new optimizer; the
+record keeps all runs. In the end the unseen third judges the preset, and its card is written.
+`--judge` only does that, to one that is there, and `--pictures` writes those of the documentation:
+unselected, of seed 0.
 """
 
 from __future__ import annotations
@@ -95,24 +96,26 @@ def main(arguments: list[str] | None = None) -> None:
     if args.pictures:
         write_pictures(args.name, preset, seen, unseen)
         return
-    if args.judge:
-        record = args.out / "presets" / f"{args.name}.json"
+    record = args.out / "presets" / f"{args.name}.json"
+    values: dict[str, Any] = {"runs": []}
+    if args.judge or args.start is not None:
         values = json.loads(record.read_text(encoding="utf-8"))["values"]
-    else:
-        gan, values = trained(seen, args)
-        card: dict[str, Any] = {"class_names": data.class_names, "card": PRESETS[args.name].card}
-        gan.save_to_preset(preset, **card)
+    if not args.judge:
+        gan, run = trained(seen, args)
+        gan.save_to_preset(preset, class_names=data.class_names)
+        values["runs"].append(run)
         codes = unseen.group_codes if data.groups is None else unseen.groups
-        values["unseen_groups"] = np.unique(codes).tolist()
+        values |= {"set": PRESETS[args.name].set, "unseen_groups": np.unique(codes).tolist()}
     # As in training, images of rarer classes are repeated. All of them are looked for copies.
     own, judge = evened(seen), few(unseen, JUDGED)
-    synthetic = sr.ProjectedGAN.from_preset(preset).sample(len(judge), seed=args.seed)
+    gan = sr.ProjectedGAN.from_preset(preset)
+    synthetic = gan.sample(len(judge), seed=args.seed)
     report = sr.evaluate_samples(own, synthetic, judge)
     print(report)
     timing.keep(args, "presets", f"presets/{args.name}", values | {"report": report.to_dict()})
-    if not args.judge:
-        card["card"] += f"\n\n```text\n{report}\n```"
-        gan.save_to_preset(preset, **card)
+    gan.images_seen.assign(sum(run["images_seen"] for run in values["runs"]))
+    card = f"{PRESETS[args.name].card}\n\n```text\n{report}\n```"
+    gan.save_to_preset(preset, class_names=data.class_names, card=card)
 
 
 def trained(seen: sr.ImageDataset, args: Any) -> tuple[Any, dict[str, Any]]:
@@ -151,8 +154,6 @@ def trained(seen: sr.ImageDataset, args: Any) -> tuple[Any, dict[str, Any]]:
     except KeyboardInterrupt:
         gan = monitor.model
     return gan, {
-        "set": PRESETS[args.name].set,
-        "start": None if args.start is None else args.start.name,
         "batch_size": args.batch_size,
         "learning_rate": float(gan.optimizer.learning_rate),
         "dtype": args.dtype,

@@ -151,18 +151,21 @@ def presets() -> str:
         report, name = values["report"], path.stem
         screen = report["memorization"]
         copied = [f"{len(screen['copies'])} of {screen['n_synthetic']}", f"{screen['c_t']:.1f}"]
-        seen, minutes = f"{values['images_seen']:,}", f"{values['minutes']:.0f}"
+        seen = f"{sum(run['images_seen'] for run in values['runs']):,}"
+        minutes = f"{sum(run['minutes'] for run in values['runs']):.0f}"
         for which, told in (("synthetic", ""), ("blurred", "real, blurred"), ("real", "real")):
             own = report["scores"][which]
             first = [f"*{told}*", "", ""] if told else [f"`{name}`", seen, minutes]
             last = ["", ""] if told else copied
             rows.append([*first, *scored(own), f"{own['recall']:.2f}", *last])
-        looks = values["curve"]
-        shown = sorted({round(i) for i in np.linspace(0, len(looks) - 1, 8)})
-        each = values["images_seen"] / len(looks) / 1000
+        looks, before = [], 0.0
+        for run in values["runs"]:
+            each = run["images_seen"] / len(run["curve"]) / 1000
+            looks += [(before + each * (i + 1), look) for i, look in enumerate(run["curve"])]
+            before = looks[-1][0]
         curve = ", ".join(
-            f"{each * (i + 1):.0f}k {looks[i]['kid']:.2f} ({looks[i]['coverage']:.2f})"
-            for i in shown
+            f"{n:.0f}k {look['kid']:.2f} ({look['coverage']:.2f})"
+            for n, look in (looks[i] for i in np.linspace(0, len(looks) - 1, 8).round().astype(int))
         )
         notes.append(f"KID (coverage) of `{name}` by images seen: {curve}.")
     return table(heads, rows, *notes)

@@ -137,15 +137,18 @@ def test_a_preset_is_made_from_what_is_seen(tmp_path: Path) -> None:
     words += ["--workdir", str(tmp_path / "work"), "--preset", str(tmp_path / "preset")]
     done = script(*words)
     assert done.returncode == 0, done.stdout + done.stderr
-    record = json.loads((tmp_path / "presets" / "limbs_64.json").read_text())
-    values = record["values"]
-    assert [look["epoch"] for look in values["curve"]] == [1]
-    assert 0 < len(values["unseen_groups"]) < values["images"] < values["images_seen"]
+    path = tmp_path / "presets" / "limbs_64.json"
+    values = json.loads(path.read_text())["values"]
+    (run,) = values["runs"]
+    assert [look["epoch"] for look in run["curve"]] == [1]
+    assert 0 < len(values["unseen_groups"]) < run["images"] < run["images_seen"]
     # It goes on from its own preset.
     again = script(*words[:-4], "--start", words[-1], *words[-2:], "--workdir", f"{words[-3]}2")
     assert again.returncode == 0, again.stdout + again.stderr
+    assert len(json.loads(path.read_text())["values"]["runs"]) == 2
     card = (tmp_path / "preset" / "README.md").read_text()
     assert "FracAtlas" in card
+    assert f"Images seen in training: {2 * run['images_seen']}" in card
     assert sr.ProjectedGAN.from_preset(tmp_path / "preset").sample(2, seed=0).shape[0] == 2
 
 
