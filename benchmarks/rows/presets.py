@@ -27,6 +27,7 @@ from benchmarks.rows import timing
 from benchmarks.rows.data import load
 from benchmarks.rows.generators import ASSETS
 from synthray.augmenter.training import evened
+from synthray.generators.presets import model_card
 from synthray.reports.figures import class_rows
 
 UNSEEN, ASIDE = 1 / 3, 0.1  # shares of the groups, and of those that are seen
@@ -113,9 +114,10 @@ def main(arguments: list[str] | None = None) -> None:
     report = sr.evaluate_samples(own, synthetic, judge)
     print(report)
     timing.keep(args, "presets", f"presets/{args.name}", values | {"report": report.to_dict()})
-    gan.images_seen.assign(sum(run["images_seen"] for run in values["runs"]))
-    card = f"{PRESETS[args.name].card}\n\n```text\n{report}\n```"
-    gan.save_to_preset(preset, class_names=data.class_names, card=card)
+    total = sum(run["images_seen"] for run in values["runs"])
+    text = f"{PRESETS[args.name].card}\n\n```text\n{report}\n```"
+    card = model_card(text, gan.get_config(), data.class_names, total)
+    (Path(preset) / "README.md").write_text(card, encoding="utf-8")
 
 
 def trained(seen: sr.ImageDataset, args: Any) -> tuple[Any, dict[str, Any]]:
