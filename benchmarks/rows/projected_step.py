@@ -2,13 +2,12 @@
 
 Checks first that equal weights, images and latents give both the same losses. A round is the
 seconds of one `fit` of `--steps` steps; tracing comes before. Torch is measured with channels first
-and last, and in bfloat16 too where the processor has it. With `TF_ENABLE_ONEDNN_OPTS=1` in the
-environment, it writes a record of its own.
+and last and, where the processor has it, in bfloat16: then against ours in bfloat16.
 """
 
 from __future__ import annotations
 
-import os
+from functools import partial
 from typing import Any
 
 import synthray as sr
@@ -34,9 +33,11 @@ def main(arguments: list[str] | None = None) -> None:
     images = sr.make_phantoms(n, image_shape=shape, seed=args.seed).images
     own: dict[str, Any] = {"width": args.width, "seed": args.seed}
     gan = sr.ProjectedGAN(shape, **own)
+    gans = {False: gan}  # by whether they compute in bfloat16
     forms = {"torch": (False, False), "torch_channels_last": (False, True)}
     if has_bfloat16():
         forms["torch_bfloat16"] = (True, True)
+        gans[True] = sr.ProjectedGAN(shape, **own, dtype="mixed_bfloat16")
     peers = {
         name: TorchProjectedGAN(images, args.batch_size, gan, half=half, last=last)
         for name, (half, last) in forms.items()
@@ -45,7 +46,11 @@ def main(arguments: list[str] | None = None) -> None:
     plain = sr.ProjectedGAN(shape, augment=(), **own)  # nothing random but the latents
     agreement = check(plain, exact, images[: args.batch_size], TOLERANCE)
     print(f"losses agree: {agreement['largest_difference']}")
-    work: dict[str, Any] = {"ours": lambda: gan.fit(images, batch_size=args.batch_size, verbose=0)}
+    names = {False: "ours", True: "ours_bfloat16"}
+    work: dict[str, Any] = {
+        names[half]: partial(each.fit, images, batch_size=args.batch_size, verbose=0)
+        for half, each in gans.items()
+    }
     work |= {name: peer.train for name, peer in peers.items()}
     for each in work.values():
         each()  # traces
@@ -55,7 +60,10 @@ def main(arguments: list[str] | None = None) -> None:
     for name, rate in rates.items():
         print(f"{name}: {timing.as_text(rate)} images a second")
     values = {
-        "ratios": timing.times_as_fast(seconds),
+        "ratios": {
+            name: timing.paired(seconds[name], seconds[names[peer.half]])
+            for name, peer in peers.items()
+        },
         "seconds": seconds,
         "images_a_second": rates,
         "steps_a_round": args.steps,
@@ -63,8 +71,7 @@ def main(arguments: list[str] | None = None) -> None:
         "config": gan.get_config(),
         "batch_size": args.batch_size,
     }
-    onednn = "_onednn" * (os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "1")
-    timing.keep(args, "projected_step", f"speed/projected_step{onednn}", values)
+    timing.keep(args, "projected_step", "speed/projected_step", values)
 
 
 if __name__ == "__main__":

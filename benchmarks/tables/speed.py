@@ -7,7 +7,6 @@ from benchmarks.tables.markdown import RESULTS, Values, interval, load, table
 # Speed.
 
 STEP = "training step of the exact `DCGAN`"
-ONEDNN = "projected_step_onednn"
 PROJECTED = "training step of `ProjectedGAN`"
 FIT = "fit of `FractureClassifier`"
 BEST = "torch, bfloat16, `torch.compile`"
@@ -27,9 +26,7 @@ LINES = (
     *both(f"{STEP}, bfloat16", "two-tape Keras step", "dcgan_step_bf16", "two_tape"),
     (PROJECTED, "torch, float32", "projected_step", "torch"),
     (PROJECTED, "torch, channels last", "projected_step", "torch_channels_last"),
-    (PROJECTED, "torch, channels last, bfloat16", "projected_step", "torch_bfloat16"),
-    (f"{PROJECTED}, oneDNN", "torch, channels last", ONEDNN, "torch_channels_last"),
-    (f"{PROJECTED}, oneDNN", "torch, channels last, bfloat16", ONEDNN, "torch_bfloat16"),
+    (f"{PROJECTED}, bfloat16", "torch, channels last", "projected_step", "torch_bfloat16"),
     *both(FIT, "plain `fit`", "classifier_fit", "plain"),
     *both(f"{FIT}, 50 images", "plain `fit`", "classifier_few", "plain"),
     *both("comparison of 6 arms x 5 seeds", "30 plain `fit` calls", "comparison_fits", "plain"),
