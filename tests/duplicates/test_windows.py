@@ -48,13 +48,15 @@ def test_close_neighbours_are_found_in_large_sets() -> None:
     assert (found[:, 0] == np.arange(6000)).mean() > 0.95
 
 
-def test_working_copies_are_stretched_without_black_bars() -> None:
-    image = np.zeros((3, 32, 16, 1), np.uint8)
-    image[0], image[1, 8:24], image[2, :5] = 90, 90, 90
-    copies = working_copies(image)
-    assert copies.shape == (3, SIDE, SIDE)
-    np.testing.assert_array_equal(copies[:2], 90)
-    assert copies[2, SIDE // 2 :].max() == 0  # too little is left
+def test_working_copies_are_stretched_without_bars_that_all_have() -> None:
+    images = np.zeros((2, 32, 16, 1), np.uint8)
+    images[0, 8:20], images[1, 12:24] = 90, 90
+    copies = working_copies(images)
+    assert copies.shape == (2, SIDE, SIDE)
+    np.testing.assert_array_equal(copies[0, :40], 90)
+    np.testing.assert_array_equal(copies[0, -8:], 0)
+    np.testing.assert_array_equal(copies[1], copies[0, ::-1])
+    assert working_copies(images[:1, :9]).max() > 0  # too little would be left
 
 
 def test_turns_flips_and_gray_values_change_no_description(copies: Floats) -> None:

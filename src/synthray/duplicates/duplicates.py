@@ -31,11 +31,11 @@ def find_duplicates(
     changes, most. Two exposures of one patient are two radiographs. Names, labels and groups are
     not used.
 
-    Images are compared in gray, without black bars and stretched to 64 x 64 pixels, in two stages:
-    nearest neighbours of descriptions that a rotation or flip does not change (Fourier magnitudes
-    along the angle, Reddy & Chatterji 1996), of whole images and of windows that shear and stretch
-    with their content (Lindeberg & Garding 1997); then registration of each likely pair (Lucas &
-    Kanade 1981), judged on fine structure.
+    Images are compared in gray, stretched to 64 x 64 pixels (without black bars, if all have them),
+    in two stages: nearest neighbours of descriptions that a rotation or flip does not change
+    (Fourier magnitudes along the angle, Reddy & Chatterji 1996), of whole images and of windows
+    that shear and stretch with their content (Lindeberg & Garding 1997); then registration of each
+    likely pair (Lucas & Kanade 1981), judged on fine structure.
     Clusters join only if the pairs between them agree, so that one wrong pair does not chain them.
     Images without content (one gray level) count as copies only if they are byte-equal.
 

@@ -24,20 +24,17 @@ _FEWEST = 8  # rows or columns that are left
 
 
 def working_copies(images: NDArray[np.uint8]) -> Floats:
-    """Return gray images of `SIDE` x `SIDE` without black bars, shape `(n, SIDE, SIDE)`, 0 to 255.
+    """Return gray images of `SIDE` x `SIDE`, stretched, shape `(n, SIDE, SIDE)`, 0 to 255.
 
-    Bars, such as those that padding to a square adds, would count as content that stays where it is
-    while the image turns. What is between them is stretched to the square.
+    Black bars that all images have, as padding to a square adds them, are left out: they would
+    count as content that stays where it is while the image turns.
     """
     gray = pixels.to_grayscale(images)
-    copies = pixels.resize(gray, SIDE, SIDE).astype(np.float32)
-    shown = gray[..., 0] > _BLACK
-    (top, bottom), (left, right) = (_inside(shown.any(axis)) for axis in (2, 1))
-    full = (bottom - top == gray.shape[1]) & (right - left == gray.shape[2])
-    for k in np.flatnonzero(~full & (bottom - top >= _FEWEST) & (right - left >= _FEWEST)):
-        inside = gray[k : k + 1, top[k] : bottom[k], left[k] : right[k]]
-        copies[k] = pixels.resize(inside, SIDE, SIDE)[0]
-    return copies[..., 0]
+    shown = gray.max(0, initial=0)[..., 0] > _BLACK
+    (top, bottom), (left, right) = (_inside(shown.any(axis)) for axis in (1, 0))
+    if bottom - top >= _FEWEST and right - left >= _FEWEST:
+        gray = gray[:, top:bottom, left:right]
+    return pixels.resize(gray, SIDE, SIDE)[..., 0].astype(np.float32)
 
 
 def has_content(copies: Floats) -> NDArray[np.bool_]:
@@ -45,9 +42,9 @@ def has_content(copies: Floats) -> NDArray[np.bool_]:
     return np.asarray(copies.std((1, 2)) > _FLAT)
 
 
-def _inside(shown: NDArray[np.bool_]) -> tuple[Index, Index]:
-    """Return the first place of each row that is true, and the place after the last."""
-    return np.argmax(shown, 1), shown.shape[1] - np.argmax(shown[:, ::-1], 1)
+def _inside(shown: NDArray[np.bool_]) -> tuple[int, int]:
+    """Return the first place that is true, and the place after the last."""
+    return int(np.argmax(shown)), len(shown) - int(np.argmax(shown[::-1]))
 
 
 def interpolated(images: NDArray[np.generic], index: Index, y: Floats, x: Floats) -> Floats:
