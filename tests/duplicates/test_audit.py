@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -203,7 +204,7 @@ class TestSources:
             audit_images(tmp_path / "a.npz", labels=("t.csv", "file", "label"), verbose=0)
 
     def test_dicom(self, tmp_path: Path) -> None:
-        elements = {"BitsStored": 12, "HighBit": 11, "PhotometricInterpretation": "MONOCHROME2"}
+        elements: dict[str, Any] = {"BitsStored": 12, "HighBit": 11}
         ill = TEXTURES[0].astype(np.uint16) * 16
         write_dicom(tmp_path / "a.dcm", np.repeat(ill, 2, axis=1), **elements)
         Image.fromarray(TEXTURES[1]).save(tmp_path / "b.png")
