@@ -33,11 +33,11 @@ def main(arguments: list[str] | None = None) -> None:
     images = sr.make_phantoms(n, image_shape=shape, seed=args.seed).images
     own: dict[str, Any] = {"width": args.width, "seed": args.seed}
     gan = sr.ProjectedGAN(shape, **own)
-    gans = {False: gan}  # by whether they compute in bfloat16
+    gans = {"ours": gan}
     forms = {"torch": (False, False), "torch_channels_last": (False, True)}
     if has_bfloat16():
         forms["torch_bfloat16"] = (True, True)
-        gans[True] = sr.ProjectedGAN(shape, **own, dtype="mixed_bfloat16")
+        gans["ours_bfloat16"] = sr.ProjectedGAN(shape, **own, dtype="mixed_bfloat16")
     peers = {
         name: TorchProjectedGAN(images, args.batch_size, gan, half=half, last=last)
         for name, (half, last) in forms.items()
@@ -46,10 +46,9 @@ def main(arguments: list[str] | None = None) -> None:
     plain = sr.ProjectedGAN(shape, augment=(), **own)  # nothing random but the latents
     agreement = check(plain, exact, images[: args.batch_size], TOLERANCE)
     print(f"losses agree: {agreement['largest_difference']}")
-    names = {False: "ours", True: "ours_bfloat16"}
     work: dict[str, Any] = {
-        names[half]: partial(each.fit, images, batch_size=args.batch_size, verbose=0)
-        for half, each in gans.items()
+        name: partial(each.fit, images, batch_size=args.batch_size, verbose=0)
+        for name, each in gans.items()
     }
     work |= {name: peer.train for name, peer in peers.items()}
     for each in work.values():
@@ -61,7 +60,7 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"{name}: {timing.as_text(rate)} images a second")
     values = {
         "ratios": {
-            name: timing.paired(seconds[name], seconds[names[peer.half]])
+            name: timing.paired(seconds[name], seconds["ours_bfloat16" if peer.half else "ours"])
             for name, peer in peers.items()
         },
         "seconds": seconds,

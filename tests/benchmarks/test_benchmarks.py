@@ -116,7 +116,10 @@ def test_peers_are_judged_by_their_pairs_and_by_the_clusters_of_these(load: Any)
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "row",
-    ["dcgan_step", "projected_step", "comparison_fits", "features", "generators", "judge"],
+    [
+        *("dcgan_step", "projected_step", "comparison_fits", "features", "generators", "judge"),
+        "public_sets",
+    ],
 )
 def test_rows_run(row: str, tmp_path: Path) -> None:
     done = script("run", "--quick", "--only", row, "--out", str(tmp_path))
