@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = timing.parser(__doc__)
     options.set_defaults(seed=SEED)
     options.add_argument("--radiographs", type=int, default=500, help="how many get copies")
-    options.add_argument("--counts", type=int, nargs=3, default=[2_500, 5_000, 10_000])
+    options.add_argument("--counts", type=int, nargs="+", default=[5_000, 10_000, 100_000])
     options.add_argument("--measure", type=Path, help="for the children")
     args = timing.parsed(options, arguments, QUICK)
     if args.measure:
@@ -171,12 +171,17 @@ def joined(images: NDArray[np.uint8], truth: Numbers) -> dict[str, int]:
 def cost(fracatlas: Path, chest: Images, args: Any) -> list[dict[str, Any]]:
     """Measure time and memory on radiographs of which one in eleven is a sheared copy.
 
-    Each size is measured in a process of its own.
+    Where there are not enough radiographs, phantoms are added. Each size is measured in a process
+    of its own.
     """
     with np.load(fracatlas) as archive:
         images = np.concatenate([each.reshape(-1, 64, 64) for each in (archive["images"], chest)])
-    rng = np.random.default_rng(args.seed)
-    images, rows = images[rng.permutation(len(images))], []
+    rng, rows = np.random.default_rng(args.seed), []
+    if (more := max(args.counts) - max(args.counts) // 11 - len(images)) > 0:
+        made = sr.make_phantoms(more, image_shape=(64, 64, 1), seed=args.seed)
+        images = np.concatenate([rng.permutation(images), made.images[..., 0]])
+    else:
+        images = rng.permutation(images)
     with tempfile.TemporaryDirectory() as folder:
         for n in args.counts:
             path, copies = Path(folder) / f"{n}.npy", n // 11

@@ -5,6 +5,7 @@ from __future__ import annotations
 from statistics import fmean, median
 
 from benchmarks.tables.markdown import SETS, Values, load, table
+from synthray._progress import duration
 
 # Duplicates and statistics.
 
@@ -25,7 +26,7 @@ def duplicates() -> str:
     ]
     first, kinds = values["planted"][0], values["planted"][0]["recall_by_kind"]
     worst = min(kinds, key=kinds.__getitem__)
-    bone, largest = values["bone"], values["cost"][-1]
+    bone, costs = values["bone"], values["cost"]
     joined = "; ".join(
         f"{SETS[name]}, {found['clusters_across_groups']} among {found['images']:,} images"
         for name, found in values["different"].items()
@@ -42,11 +43,14 @@ def duplicates() -> str:
         f"{len(bone['sizes_over_20'])} of them of more than 20 images "
         f"({bone['images_in_clusters_over_20']:,} images in all). Clusters that join different "
         f"patients or groups: {joined}.",
-        f"{largest['images']:,} radiographs, of which one in eleven is a sheared copy, took "
-        f"{largest['seconds']:.0f} s and {largest['megabytes'] / 1024:.1f} GiB on "
-        f"{largest['cpus']} CPU core{'s' * (largest['cpus'] > 1)} "
-        f"({largest['cpu_seconds']:.0f} s of CPU time); {largest['copies_found']:.1%} of the "
-        "copies were found.",
+        "Radiographs (and phantoms, where there are too few), of which one in eleven is a sheared "
+        f"copy, on {costs[0]['cpus']} CPU core{'s' * (costs[0]['cpus'] > 1)}: "
+        + "; ".join(
+            f"{found['images']:,} images {duration(found['seconds'])} and "
+            f"{found['megabytes'] / 1024:.1f} GiB, {found['copies_found']:.1%} of the copies found"
+            for found in costs
+        )
+        + ".",
     )
 
 

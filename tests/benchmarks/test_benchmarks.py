@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.special import expit
 
 import synthray as sr
 
@@ -111,6 +112,19 @@ def test_peers_are_judged_by_their_pairs_and_by_the_clusters_of_these(load: Any)
     assert wrong["pairs"] == {"pair_precision": 0.5, "pair_recall": 0.25, "f1": 0.33333}
     nothing = row.both_ways(chain[:0], truth)
     assert {each["pair_recall"] for each in nothing.values()} == {0.0}
+
+
+def test_weights_of_measures_are_fitted(load: Any) -> None:
+    row = load("benchmarks.rows.pair_model")
+    rng = np.random.default_rng(0)
+    found = rng.normal(size=(20_000, 2))
+    # Copies are drawn with known odds; the fit lets them count as a tenth of all pairs.
+    odds = 1.0 + 2.0 * found[:, 0] - 1.5 * found[:, 0] * found[:, 1]
+    same = rng.random(len(found)) < expit(odds)
+    share = same.mean()
+    offset = np.log(row.COPIES / share) - np.log((1 - row.COPIES) / (1 - share))
+    weights = row.fitted(found, same)
+    np.testing.assert_allclose(weights, [1 + offset, 2, 0, 0, -1.5, 0], atol=0.15)
 
 
 @pytest.mark.slow

@@ -34,7 +34,7 @@ def evidence(*rows: Row) -> Evidence:
             id="one false refusal does not part two clusters",
         ),
         pytest.param(
-            [(0, 1, 5.0), (1, 2, 2.0), (0, 2, -50.0)], [0, 0, 1], id="ends that do not fit"
+            [(0, 1, 5.0), (1, 2, 0.9), (0, 2, -50.0)], [0, 0, 1], id="ends that do not fit"
         ),
         pytest.param(
             [(0, 1, 5.0), (1, 2, 2.0), (0, 2, -np.inf)], [0, 0, 0], id="ends that do not overlap"

@@ -7,16 +7,16 @@ import pytest
 from scipy.ndimage import affine_transform, rotate
 
 from helpers.planted import Images
-from synthray.duplicates.embedding import Detail, best_rotations, embeddings, nearest, spectra
+from synthray.duplicates.embedding import Detail, Neighbours, best_rotations, embeddings, spectra
 from synthray.duplicates.windows import distinctive, inverse, transforms, whole
-from synthray.duplicates.working import MIDDLE, SIDE, Floats, working_copies
+from synthray.duplicates.working import MIDDLE, SIDE, Copies, working_copies
 
 DETAIL = Detail(16, 64, 16)
 WHOLE = whole(np.arange(20))
 
 
 @pytest.fixture(scope="module")
-def copies(texture: Images) -> Floats:
+def copies(texture: Images) -> Copies:
     return working_copies(texture[:20, ::2, ::2, None])
 
 
@@ -26,14 +26,14 @@ def test_nearest_agrees_with_brute_force() -> None:
     owners = np.arange(50), np.arange(50) // 2
     likeness = queries @ points.T
     likeness[owners[0][:, None] == owners[1]] = -1
-    found, alike = nearest(queries, points, 5, owners)
+    found, alike = Neighbours(points, owners[1]).of(queries, owners[0], 5)
     np.testing.assert_array_equal(found, np.argsort(-likeness, axis=1)[:, :5])
     np.testing.assert_allclose(alike, np.take_along_axis(likeness, found, 1), atol=1e-6)
 
 
 def test_neighbours_that_are_missing_are_not_alike() -> None:
     points = np.eye(3, dtype=np.float32)
-    found, alike = nearest(points, points, 5, (np.arange(3), np.arange(3)))
+    found, alike = Neighbours(points, np.arange(3)).of(points, np.arange(3), 5)
     assert found.shape == alike.shape == (3, 5)
     assert (alike[:, :2] == 0).all()
     assert (alike[:, 2:] == -1).all()
@@ -44,7 +44,7 @@ def test_close_neighbours_are_found_in_large_sets() -> None:
     points = rng.normal(size=(6000, 16)).astype(np.float32)
     queries = points + 0.3 * rng.normal(size=points.shape).astype(np.float32)
     queries, points = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (queries, points))
-    found, _ = nearest(queries, points, 1, (np.arange(6000), np.arange(6000, 12_000)))
+    found, _ = Neighbours(points, np.arange(6000, 12_000)).of(queries, np.arange(6000), 1)
     assert (found[:, 0] == np.arange(6000)).mean() > 0.95
 
 
@@ -59,7 +59,7 @@ def test_working_copies_are_stretched_without_bars_that_all_have() -> None:
     assert working_copies(images[:1, :9]).max() > 0  # too little would be left
 
 
-def test_turns_flips_and_gray_values_change_no_description(copies: Floats) -> None:
+def test_turns_flips_and_gray_values_change_no_description(copies: Copies) -> None:
     plain = embeddings(copies, WHOLE, DETAIL)
     np.testing.assert_allclose(np.linalg.norm(plain, axis=1), 1, rtol=1e-5)
     turned = np.rot90(copies, axes=(1, 2)), copies[:, ::-1], copies[:, :, ::-1]
@@ -69,7 +69,7 @@ def test_turns_flips_and_gray_values_change_no_description(copies: Floats) -> No
 
 
 @pytest.mark.parametrize("angle", [33.75, 200.0])
-def test_the_best_rotation_is_the_true_one(angle: float, copies: Floats) -> None:
+def test_the_best_rotation_is_the_true_one(angle: float, copies: Copies) -> None:
     turned = rotate(copies, -angle, axes=(1, 2), reshape=False, order=1)
     for number, other in enumerate((turned, turned[:, ::-1])):
         fits, angles = best_rotations(
@@ -81,7 +81,7 @@ def test_the_best_rotation_is_the_true_one(angle: float, copies: Floats) -> None
         assert (np.abs((error + 180) % 360 - 180) < 4).all()
 
 
-def test_windows_lie_on_the_same_content_of_a_sheared_copy(copies: Floats) -> None:
+def test_windows_lie_on_the_same_content_of_a_sheared_copy(copies: Copies) -> None:
     shear = np.array([[1.0, 0.3], [0.0, 0.9]])  # of (x, y), from the copy to the original
     offset = MIDDLE - shear[::-1, ::-1] @ [MIDDLE, MIDDLE]
     sheared = np.stack([affine_transform(copy, shear[::-1, ::-1], offset) for copy in copies])
@@ -95,7 +95,7 @@ def test_windows_lie_on_the_same_content_of_a_sheared_copy(copies: Floats) -> No
     assert hits > 0.5 * len(first.image)
 
 
-def test_transforms_take_windows_to_each_other(copies: Floats) -> None:
+def test_transforms_take_windows_to_each_other(copies: Copies) -> None:
     windows = distinctive(copies[:2], np.arange(2))
     first, second = windows.take(np.arange(30)), windows.take(np.arange(30, 60))
     angles = np.linspace(0, 6, 30).astype(np.float32)

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from synthray.datasets.image_dataset import ImageDataset
 from synthray.duplicates.embedding import Detail
 from synthray.duplicates.matching import LINK, SURE, Matcher, View, joined
-from synthray.duplicates.working import Index, has_content, working_copies
+from synthray.duplicates.working import Copies, Index, has_content, working_copies
 
-_FIRST = (View(whole=True, neighbours=4, pairs=4, alike=0.0, detail=Detail(16, 64, 16)),)
-_PARTS = (View(whole=False, neighbours=5, pairs=8, alike=0.8, detail=Detail(8, 32, 9)),)
+FIRST = View(whole=True, neighbours=4, pairs=4, alike=0.0, detail=Detail(16, 64, 16))
+PARTS = View(whole=False, neighbours=5, pairs=8, alike=0.8, detail=Detail(8, 32, 9))
 _REPRESENTATIVES = 3
 _WORTH_SAYING = 4000  # different images; fewer take seconds
 
@@ -66,7 +66,7 @@ def find_duplicates(
     # In the order of their contents, so that the order of the files changes nothing.
     digests = [blake2b(image.tobytes(), digest_size=16).hexdigest() for image in images]
     _, first, codes = np.unique(digests, return_index=True, return_inverse=True)
-    found = _clusters(images[first], verbose)[codes]
+    found = _clusters(working_copies(images)[first], verbose)[codes]
     _, places, codes = np.unique(found, return_index=True, return_inverse=True)
     return np.asarray(np.argsort(np.argsort(places))[codes], np.int64)
 
@@ -95,7 +95,7 @@ def find_copies(images: NDArray[np.uint8], originals: NDArray[np.uint8]) -> NDAr
     places = n + np.flatnonzero(content[n:] & (found < 0))
     if not len(among) or not len(places):
         return found
-    evidence = Matcher(copies).compare(places, among=among, views=_PARTS, hypotheses=3)
+    evidence = Matcher(copies).compare(places, among=among, view=PARTS, hypotheses=3)
     best = np.full(len(images), LINK)
     for i, j, odds in zip(*evidence, strict=True):
         if odds >= best[j - n]:  # the originals come first, so that i is one of them
@@ -149,20 +149,18 @@ def check_alike(sets: Mapping[str, ImageDataset], *, may_be_empty: bool = False)
         )
 
 
-def _clusters(images: NDArray[np.uint8], verbose: Any) -> Index:
+def _clusters(copies: Copies, verbose: Any) -> Index:
     """Return clusters of images that are all different."""
-    copies = working_copies(images)
-    labels = np.arange(len(images))
+    labels = np.arange(len(copies))
     places = np.flatnonzero(has_content(copies))
     if len(places) < 2:
         return labels
-    verbose = verbose if len(images) >= _WORTH_SAYING else 0
-    matcher = Matcher(copies)
+    matcher = Matcher(copies, verbose=verbose if len(copies) >= _WORTH_SAYING else 0)
     # A first look finds most copies; the second compares only a few of each cluster.
-    near = matcher.compare(places, views=_FIRST, hypotheses=1, verbose=verbose)
+    near = matcher.compare(places, view=FIRST, hypotheses=1)
     labels = joined(labels, [near], link=SURE)
     kept = _representatives(labels, places)
-    far = matcher.compare(kept, views=_PARTS, hypotheses=3, verbose=verbose)
+    far = matcher.compare(kept, view=PARTS, hypotheses=3)
     return joined(labels, [near, far])
 
 

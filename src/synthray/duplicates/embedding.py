@@ -7,15 +7,22 @@ Chatterji 1996, doi:10.1109/83.506761). Radii are kept apart: content counts, no
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from synthray.duplicates.windows import Windows
-from synthray.duplicates.working import MIDDLE, SIDE, Floats, Index, interpolated
+from synthray.duplicates.working import (
+    MIDDLE,
+    SIDE,
+    Copies,
+    Floats,
+    Index,
+    in_threads,
+    interpolated,
+    slices,
+)
 
 Spectra = NDArray[np.complex64]
 
@@ -24,7 +31,6 @@ _AT_ONCE = 2048
 _CELLS = 3  # times the root of the number of points
 _PROBES = 6  # cells that are searched, at least
 _SEARCHED = 2048  # points that are compared with each, at least
-_QUERIES = 32_768
 
 
 class Detail(NamedTuple):
@@ -35,7 +41,7 @@ class Detail(NamedTuple):
     orders: int
 
 
-def spectra(copies: Floats, windows: Windows, detail: Detail) -> Spectra:
+def spectra(copies: Copies, windows: Windows, detail: Detail) -> Spectra:
     """Return Fourier series along the angle for each radius, shape `(m, radii, orders + 1)`.
 
     Means are taken out and energies are 1: brightness and contrast do not count.
@@ -61,78 +67,77 @@ def spectra(copies: Floats, windows: Windows, detail: Detail) -> Spectra:
     return np.asarray(series / np.sqrt(energy + 1e-6)[:, None, None], np.complex64)
 
 
-def embeddings(copies: Floats, windows: Windows, detail: Detail) -> Floats:
+def embeddings(copies: Copies, windows: Windows, detail: Detail) -> Floats:
     """Return unit vectors whose products tell how alike windows are, whatever their rotation."""
     found = np.empty((len(windows.image), detail.radii * (detail.orders + 1)), np.float32)
-    for start in range(0, len(found), _AT_ONCE):
-        part = windows.take(np.arange(start, min(start + _AT_ONCE, len(found))))
-        magnitudes = np.abs(spectra(copies, part, detail))
+
+    def describe(at: slice) -> None:
+        magnitudes = np.abs(spectra(copies, windows.take(at), detail))
         magnitudes[:, :, 1:] *= np.sqrt(2)  # each order stands for two, k and -k
-        found[start : start + _AT_ONCE] = magnitudes.reshape(len(part.image), -1)
-    found /= np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-6)
+        rows = magnitudes.reshape(at.stop - at.start, -1)
+        found[at] = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6)
+
+    in_threads(describe, slices(len(found), _AT_ONCE))
     return found
 
 
-def nearest(
-    queries: Floats, points: Floats, k: int, images: tuple[Index, Index]
-) -> tuple[Index, Floats]:
-    """Return the places of the `k` likeliest points of each query, and how alike they are.
+class Neighbours:
+    """Finds the points that are likest to queries.
 
     Points are put into cells around a part of them; of large sets, only the cells that are likest
     to a query are searched.
 
     Args:
-        queries: Unit vectors, shape `(m, d)`.
         points: Unit vectors, shape `(n, d)`.
-        k: How many.
-        images: The image of each query and of each point: those of one image are no neighbours.
-
-    Returns:
-        Both of shape `(m, k)`; the likeness is -1 where there are fewer.
+        images: The image of each point, shape `(n,)`.
     """
-    if not len(queries) or not len(points):
-        return np.zeros((len(queries), 0), np.int64), np.zeros((len(queries), 0), np.float32)
-    cells = max(1, int(_CELLS * np.sqrt(len(points))) if len(points) > _SEARCHED else 1)
-    centres = points[np.linspace(0, len(points) - 1, cells).astype(int)]
-    looked = min(cells, max(_PROBES, _SEARCHED * cells // len(points)))
 
-    def parts(vectors: Floats) -> list[Floats]:
-        return [vectors[start : start + _AT_ONCE] for start in range(0, len(vectors), _AT_ONCE)]
+    def __init__(self, points: Floats, images: Index) -> None:
+        n = len(points)
+        self._points, self._images = points, images
+        self._cells = max(1, int(_CELLS * np.sqrt(n)) if n > _SEARCHED else 1)
+        self._looked = min(self._cells, max(_PROBES, _SEARCHED * self._cells // max(n, 1)))
+        self._centres = points[np.linspace(0, n - 1, self._cells).astype(int)] if n else points
+        homes = in_threads(lambda at: (points[at] @ self._centres.T).argmax(1), slices(n, _AT_ONCE))
+        home = np.concatenate([np.zeros(0, np.int64), *homes])
+        self._order = np.argsort(home, kind="stable")
+        self._ends = np.searchsorted(home[self._order], np.arange(self._cells + 1))
 
-    def likest(vectors: Floats, count: int) -> NDArray[np.int32]:
-        alike = vectors @ centres.T
-        return np.argpartition(-alike, count - 1, axis=1)[:, :count].astype(np.int32)
+    def of(self, queries: Floats, images: Index, k: int) -> tuple[Index, Floats]:
+        """Return the places of the `k` likeliest points of each query, and how alike they are.
 
-    home = np.concatenate([likest(part, 1)[:, 0] for part in parts(points)])
-    order = np.argsort(home, kind="stable")
-    ends = np.searchsorted(home[order], np.arange(cells + 1))
-    blocks = [slice(start, start + _QUERIES) for start in range(0, len(queries), _QUERIES)]
+        Args:
+            queries: Unit vectors, shape `(m, d)`.
+            images: The image of each query: its own points are no neighbours.
+            k: How many.
 
-    def search(block: slice) -> tuple[Index, Floats]:
-        part, own = queries[block], images[0][block]
-        near = np.concatenate([likest(each, looked) for each in parts(part)])
-        places = np.zeros((len(part), looked, k), np.int64)
-        likeness = np.full((len(part), looked, k), -1, np.float32)
+        Returns:
+            Both of shape `(m, k)`; the likeness is -1 where there are fewer.
+        """
+        m, looked = len(queries), self._looked
+        places = np.zeros((m, looked, k), np.int64)
+        likeness = np.full((m, looked, k), -1, np.float32)
+        near = np.zeros((m, looked), np.int32)
+        for at in slices(m if len(self._points) else 0, _AT_ONCE):
+            unlike = queries[at] @ -self._centres.T
+            near[at] = np.argpartition(unlike, looked - 1, axis=1)[:, :looked]
         rows, slots = np.divmod(np.argsort(near.ravel(), kind="stable"), looked)
-        at = np.searchsorted(near[rows, slots], np.arange(cells + 1))
-        for cell in range(cells):
-            members, asking = order[ends[cell] : ends[cell + 1]], slice(at[cell], at[cell + 1])
-            row, slot = rows[asking], slots[asking]
+        asking = np.searchsorted(near[rows, slots], np.arange(self._cells + 1))
+        for cell in range(self._cells):
+            members = self._order[self._ends[cell] : self._ends[cell + 1]]
+            at = slice(asking[cell], asking[cell + 1])
+            row, slot = rows[at], slots[at]
             if not len(members) or not len(row):
                 continue
-            alike = part[row] @ points[members].T
-            alike[own[row, None] == images[1][members]] = -1
+            alike = queries[row] @ self._points[members].T
+            alike[images[row, None] == self._images[members]] = -1
             few = min(k, len(members))
             best = np.argpartition(-alike, few - 1, axis=1)[:, :few]
             places[row, slot, :few] = members[best]
             likeness[row, slot, :few] = np.take_along_axis(alike, best, 1)
-        merged, fits = places.reshape(len(part), -1), likeness.reshape(len(part), -1)
+        merged, fits = places.reshape(m, looked * k), likeness.reshape(m, looked * k)
         best = np.argsort(-fits, axis=1, kind="stable")[:, :k]
         return np.take_along_axis(merged, best, 1), np.take_along_axis(fits, best, 1)
-
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        found, alike = zip(*threads.map(search, blocks), strict=True)
-    return np.concatenate(found), np.concatenate(alike)
 
 
 def best_rotations(a: Spectra, b: Spectra) -> tuple[Floats, Floats]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -15,16 +13,16 @@ from numpy.typing import NDArray
 from synthray._progress import progress_bar
 from synthray.duplicates import embedding
 from synthray.duplicates.embedding import Detail
-from synthray.duplicates.registration import Registration
-from synthray.duplicates.structure import Structure, scales
-from synthray.duplicates.windows import distinctive, inverse, transforms, whole
-from synthray.duplicates.working import SIDE, Floats, Index
+from synthray.duplicates.pair_model import log_odds, measures
+from synthray.duplicates.registration import align
+from synthray.duplicates.structure import Structure
+from synthray.duplicates.windows import Windows, distinctive, inverse, transforms, whole
+from synthray.duplicates.working import Copies, Floats, Index, in_threads, slices
 
 LINK = 0.5  # log-odds above which a pair may start a cluster
 SURE = 2.0  # the same in a first look, whose clusters stay
-_FOR, _AGAINST = 6.0, -2.0  # bounds on the weight of one pair
+_FOR, _AGAINST = 4.0, -1.0  # bounds on the weight of one pair
 _EACH, _MANY = 0.6, 6  # weight that a link needs for each image more of the smaller cluster
-_UNLIKE = -1.0  # weight of a pair that could not be laid on each other: it may overlap too little
 
 
 class Evidence(NamedTuple):
@@ -63,7 +61,9 @@ def joined(labels: Index, parts: Iterable[Evidence], *, link: float = LINK) -> I
     for place, label in enumerate(labels.tolist()):
         sets.merge(place, label)
     between: dict[int, dict[int, float]] = {}  # sums of weights between clusters, by their roots
-    weights = np.where(np.isinf(odds), _UNLIKE, np.clip(odds, _AGAINST, _FOR)).tolist()
+    # Pairs that could not be laid on each other tell nothing: they may overlap too little.
+    i, j, odds = (each[np.isfinite(odds)] for each in (i, j, odds))
+    weights = np.clip(odds, _AGAINST, _FOR).tolist()
     for place, other, weight in zip(i.tolist(), j.tolist(), weights, strict=True):
         a, b = sets[place], sets[other]
         if a != b:
@@ -86,23 +86,11 @@ def joined(labels: Index, parts: Iterable[Evidence], *, link: float = LINK) -> I
     return np.asarray([sets[place] for place in range(len(labels))], np.int64)
 
 
-# Log-odds that two images are the same radiograph: from the correlations of fine structure, with
-# edges and without (Fisher's z), less for coarse structure, and from how far the transform is from
-# a turn about the centre: by how many pixels it stretches and shifts, in logarithms. Of two
-# patients, images fit best if one is stretched and shifted by a few pixels; where all edges are
-# parallel, by any: straight shafts fit each other along their length.
-# Fitted to planted copies and to pairs of different patients; benchmarks/rows/duplicates.py
-# measures them on copies that were not used for that.
-_DETAIL, _TEXTURE, _SIZE, _OFFSET = 4.1, 4.2, -3.0, -9.35
-_STRETCHED, _SHIFTED = (-1.1, 0.56), (-1.7, 0.62)  # times the logarithm, and its square
-_STRAIGHT, _BOTH_STRETCHED, _BOTH_SHIFTED = 2.7, -2.3, -2.4
-
 _ROUGH_FIT = 0.72  # of polar series; copies lie above, with their right rotation and scale
 _FIRST_FIT = 0.68  # after a few steps on a coarse grid
-_SECOND_FIT = 0.74  # after a few more on a fine one
-_BLOCK = 128
+_SECOND_FIT = 0.8  # after a few more on a fine one
+_IMAGES, _PAIRS = 1024, 256  # that a thread takes at once
 _AT_ONCE = 2048
-_COLUMNS = (((), np.int64), ((), np.int64), ((), np.float32), ((6,), np.float32))  # of guesses
 
 
 class Guesses(NamedTuple):
@@ -149,78 +137,78 @@ class Matcher:
 
     Args:
         copies: Gray images, shape `(n, SIDE, SIDE)`.
+        verbose: 0 for silence.
     """
 
-    def __init__(self, copies: Floats) -> None:
+    def __init__(self, copies: Copies, *, verbose: Any = 0) -> None:
         self._copies = copies
-        self._registration = Registration(copies)
         self._structure = Structure(copies)
+        self._verbose = verbose
 
     def compare(
-        self,
-        places: Index,
-        *,
-        among: Index | None = None,
-        views: Sequence[View],
-        hypotheses: int,
-        verbose: Any = 0,
+        self, places: Index, *, among: Index | None = None, view: View, hypotheses: int
     ) -> Evidence:
         """Compare the likeliest pairs.
 
         Args:
-            places: Which images to compare.
+            places: Which images to compare, in ascending order.
             among: With which others; by default with each other.
-            views: How images are laid on others.
+            view: How images are laid on others.
             hypotheses: Ways to lay a pair on each other that are tried.
-            verbose: 0 for silence.
         """
         n = len(self._copies)
-        found = [self._guesses(view, places, among, hypotheses) for view in views]
-        guesses = Guesses(*map(np.concatenate, zip(*found, strict=True)))
-        kept = _best(guesses.i, guesses.j, guesses.fit, n, hypotheses)
-        guesses = guesses.take(kept)
-        m = len(kept)
-        blocks = [slice(start, start + _BLOCK) for start in range(0, m, _BLOCK)]
-        odds = np.full(m, -np.inf)
-        bar = progress_bar(m, "Comparing images", unit="pair", verbose=verbose)
-        # The operations of arrays run outside the interpreter's lock: threads suffice.
-        with bar, ThreadPoolExecutor(os.cpu_count()) as threads:
-            parts = map(guesses.take, blocks)
-            for block, part in zip(blocks, threads.map(self._log_odds, parts), strict=True):
-                odds[block] = part
-                bar.update(len(part))
+        guesses = self._guesses(view, places, places if among is None else among, hypotheses)
+        guesses = guesses.take(_best(guesses.i, guesses.j, guesses.fit, n, hypotheses))
+        parts = slices(len(guesses.i), _PAIRS)
+        with self._bar(len(guesses.i), "Comparing pairs", "pair") as bar:
+            found = in_threads(lambda at: self._log_odds(guesses.take(at)), parts, bar.update)
+        odds = np.concatenate([np.zeros(0), *found])
         best = _best(guesses.i, guesses.j, odds, n, 1)
         ends = np.sort(np.stack([guesses.i[best], guesses.j[best]], 1), axis=1)
         return Evidence(ends[:, 0], ends[:, 1], odds[best])
 
-    def _guesses(self, view: View, places: Index, among: Index | None, hypotheses: int) -> Guesses:
+    def _guesses(self, view: View, places: Index, among: Index, hypotheses: int) -> Guesses:
         """Find pairs of images with windows that are alike, and how these lie on each other."""
         find = whole if view.whole else partial(distinctive, self._copies)
-        describe = partial(embedding.embeddings, self._copies, detail=view.detail)
-        first = second = find(places)
-        queries = points = describe(first)
-        if among is not None:
-            second = find(among)
-            points = describe(second)
-        near, alike = embedding.nearest(
-            queries, points, view.neighbours, (first.image, second.image)
-        )
-        query, column = np.nonzero(alike > view.alike)
-        point, weight = near[query, column], alike[query, column] - view.alike
-        kept = _likeliest(first.image[query], second.image[point], weight, view.pairs, hypotheses)
-        first, second = first.take(query[kept]), second.take(point[kept])
-        rows = [Guesses(*(np.zeros((0, *shape), kind) for shape, kind in _COLUMNS))]
-        for begin in range(0, len(kept), _AT_ONCE):
-            at = np.arange(begin, min(begin + _AT_ONCE, len(kept)))
+        points = find(among)
+        described = embedding.embeddings(self._copies, points, view.detail)
+        neighbours = embedding.Neighbours(described, points.image)
+
+        def guess(at: slice) -> Guesses:
+            queries, vectors = points, described
+            if among is places:
+                first, last = places[at][[0, -1]]
+                own = slice(*np.searchsorted(points.image, [first, last + 1]))
+                queries, vectors = points.take(own), described[own]
+            else:
+                queries = find(places[at])
+                vectors = embedding.embeddings(self._copies, queries, view.detail)
+            near, alike = neighbours.of(vectors, queries.image, view.neighbours)
+            query, column = np.nonzero(alike > view.alike)
+            point, weight = near[query, column], alike[query, column] - view.alike
+            kept = _likeliest(
+                queries.image[query], points.image[point], weight, view.pairs, hypotheses
+            )
+            return self._laid(queries.take(query[kept]), points.take(point[kept]), view.detail)
+
+        with self._bar(len(places), "Looking for pairs", "image") as bar:
+            rows = in_threads(guess, slices(len(places), _IMAGES), bar.update)
+        return Guesses(*map(np.concatenate, zip(*rows, strict=True)))
+
+    def _laid(self, first: Windows, second: Windows, detail: Detail) -> Guesses:
+        """Return how windows lie on others at their best rotation, if they fit."""
+        parts = list(slices(len(first.image), _AT_ONCE)) or [slice(0, 0)]
+        rows = []
+        for at in parts:
             one, two = first.take(at), second.take(at)
             fits, angles = embedding.best_rotations(
-                *(embedding.spectra(self._copies, each, view.detail) for each in (one, two))
+                *(embedding.spectra(self._copies, each, detail) for each in (one, two))
             )
             for mirror in (0, 1):
                 good = np.flatnonzero(fits[:, mirror] > _ROUGH_FIT)
                 a, b = one.take(good), two.take(good)
                 laid = transforms(a, b, angles[good, mirror], np.full(len(good), mirror))
-                rows.append(Guesses(a.image, b.image, fits[good, mirror], laid))
+                rows.append((a.image, b.image, fits[good, mirror], laid))
         i, j, fit, start = map(np.concatenate, zip(*rows, strict=True))
         # From the image that shows less: the other one holds its whole disc.
         enlarged = np.abs(start[:, 0] * start[:, 3] - start[:, 1] * start[:, 2]) > 1
@@ -228,27 +216,26 @@ class Matcher:
         return Guesses(np.where(enlarged, j, i), np.where(enlarged, i, j), fit, start)
 
     def _log_odds(self, guesses: Guesses) -> NDArray[np.float64]:
+        odds = np.full(len(guesses.i), -np.inf)
+        kept, found = self.measured(guesses)
+        odds[kept] = log_odds(found)
+        return odds
+
+    def measured(self, guesses: Guesses) -> tuple[Index, NDArray[np.float64]]:
+        """Return which guesses can be laid on each other, `(m,)`, and their `measures`."""
         i, j, _, found = guesses
         kept = np.arange(len(i))
+        fits: list[Floats] = []
         for coarse, least in ((True, _FIRST_FIT), (False, _SECOND_FIT)):
-            fit, found = self._registration.align(i[kept], j[kept], found, coarse=coarse)
-            kept, found = kept[fit > least], found[fit > least]
-        odds = np.full(len(i), -np.inf)
-        if len(kept):
-            i, j, straightness = i[kept], j[kept], self._structure.straightness
-            detail, texture, size = self._structure.judge(i, j, found)
-            straight = np.minimum(straightness[i], straightness[j])
-            large, small = scales(found)
-            # The root of the summed squares of half the logarithms' sum and difference.
-            stretch = np.sqrt((np.log(large) ** 2 + np.log(small) ** 2) / 2) * SIDE * 0.44
-            stretched, shifted = np.log(stretch + 0.5), np.log(np.hypot(*found[:, 4:].T) + 0.5)
-            odds[kept] = _OFFSET + _DETAIL * _fisher_z(detail) + _TEXTURE * _fisher_z(texture)
-            odds[kept] += _SIZE * size
-            for far, (linear, square) in ((stretched, _STRETCHED), (shifted, _SHIFTED)):
-                odds[kept] += linear * far + square * far**2
-            doubt = _STRAIGHT + _BOTH_STRETCHED * stretched + _BOTH_SHIFTED * shifted
-            odds[kept] += straight**2 * doubt
-        return odds
+            places, codes = np.unique(np.stack([i[kept], j[kept]]), return_inverse=True)
+            copies, (first, second) = self._copies[places], codes.reshape(2, -1)
+            fit, found = align(copies, first, second, found, coarse=coarse)
+            good = fit > least
+            kept, found, fits = kept[good], found[good], [each[good] for each in (*fits, fit)]
+        return kept, measures(self._structure, i[kept], j[kept], found, *fits)
+
+    def _bar(self, total: int, what: str, unit: str) -> Any:
+        return progress_bar(total, what, unit=unit, verbose=self._verbose)
 
 
 def _likeliest(i: Index, j: Index, weight: Floats, pairs: int, hypotheses: int) -> Index:
@@ -272,7 +259,3 @@ def _best(i: Index, j: Index, scores: NDArray[np.floating], n: int, count: int) 
     order = np.lexsort((-scores, pair))
     pair = pair[order]
     return np.asarray(order[np.arange(len(pair)) - np.searchsorted(pair, pair) < count])
-
-
-def _fisher_z(correlations: Floats) -> NDArray[np.float64]:
-    return np.arctanh(np.clip(correlations, -0.5, 0.995, dtype=np.float64))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from synthray.duplicates.working import MIDDLE, SIDE, Floats, Index, filtered
+from synthray.duplicates.working import MIDDLE, SIDE, Copies, Floats, Index, filtered, slices
 
 Packed = NDArray[np.int32]
 
@@ -24,6 +24,7 @@ _LARGEST_STEP = np.array([0.12, 0.12, 0.12, 0.12, 3.0, 3.0], np.float32)
 _OVERLAP = 0.7  # share of the compared disc that must lie inside both images
 _DISC = 0.88
 _AT_ONCE = 32_768  # points; they and all intermediate values fit into the cache of a core
+_IMAGES = 32
 _MOVING, _ONE, _FIXED = 6, 7, 8  # rows behind the six slopes
 
 
@@ -32,12 +33,14 @@ class _Course:
     """How to refine.
 
     Attributes:
+        band: Deviations of the Gaussians between which the images are passed, in pixels.
         grid: Distance of the compared points, in pixels.
         floors: A pair takes the n-th Gauss-Newton step only if its correlation is above the n-th
             floor.
         settled: Pixels; a pair is done after a step that moves no point further.
     """
 
+    band: tuple[float, float]
     grid: float
     floors: tuple[float, ...]
     settled: float
@@ -45,44 +48,35 @@ class _Course:
 
 # Pairs are given up where copies never are: of 12,000 planted pairs that are linked, none fell
 # below a floor; of 76 copies that were blurred or bent as no kind of copy is, one was lost.
-_COARSE = _Course(grid=3.0, floors=(-1, 0.5, 0.66, 0.68, 0.68), settled=0.1)
-_FINE = _Course(grid=1.5, floors=(0.65, 0.72, 0.74), settled=0.03)
+_COARSE = _Course(band=(1.5, 7.0), grid=3.0, floors=(-1, 0.5, 0.66, 0.68, 0.68), settled=0.1)
+_FINE = _Course(band=(0.7, 4.0), grid=1.5, floors=(0.65, 0.72, 0.74), settled=0.03)
 
 
-class Registration:
-    """Lays pairs of images on each other.
+def align(
+    copies: Copies, i: Index, j: Index, start: Floats, *, coarse: bool
+) -> tuple[Floats, Floats]:
+    """Refine transforms from image `i` to image `j`.
+
+    Pairs that are certainly of two radiographs take fewer steps.
 
     Args:
         copies: Gray images, shape `(n, SIDE, SIDE)`.
+        i: Places of the first images, shape `(m,)`.
+        j: Places of the second.
+        start: Transforms `(m, 6)`: a point `(x, y)` of the first image, in pixels from the centre,
+            lies at `(a x + b y + e, c x + d y + f)` of the second.
+        coarse: Whether to compare smooth images at few points, which works from several pixels
+            away, or sharp ones at many.
+
+    Returns:
+        The best correlation met, -1 to 1, shape `(m,)`, and its transform, `(m, 6)`.
     """
-
-    def __init__(self, copies: Floats) -> None:
-        self._coarse = _bands(copies, 1.5, 7.0)
-        self._fine = _bands(copies, 0.7, 4.0)
-
-    def align(self, i: Index, j: Index, start: Floats, *, coarse: bool) -> tuple[Floats, Floats]:
-        """Refine transforms from image `i` to image `j`.
-
-        Pairs that are certainly of two radiographs take fewer steps.
-
-        Args:
-            i: Places of the first images, shape `(n,)`.
-            j: Places of the second.
-            start: Transforms `(n, 6)`: a point `(x, y)` of the first image, in pixels from the
-                centre, lies at `(a x + b y + e, c x + d y + f)` of the second.
-            coarse: Whether to compare smooth images at few points, which works from several pixels
-                away, or sharp ones at many.
-
-        Returns:
-            The best correlation met, -1 to 1, shape `(n,)`, and its transform, `(n, 6)`.
-        """
-        images, course = (self._coarse, _COARSE) if coarse else (self._fine, _FINE)
-        rows = max(1, _AT_ONCE // len(disc(course.grid)[0]))
-        fits, found = np.empty(len(i), np.float32), np.empty_like(start)
-        for k in range(0, len(i), rows):
-            at = slice(k, k + rows)
-            fits[at], found[at] = _refined(images, i[at], j[at], start[at], course)
-        return fits, found
+    course = _COARSE if coarse else _FINE
+    images = _bands(copies, *course.band)
+    fits, found = np.empty(len(i), np.float32), np.empty_like(start)
+    for at in slices(len(i), max(1, _AT_ONCE // len(disc(course.grid)[0]))):
+        fits[at], found[at] = _refined(images, i[at], j[at], start[at], course)
+    return fits, found
 
 
 def disc(grid: float) -> tuple[Floats, Floats]:
@@ -132,22 +126,22 @@ def correlation(sums: Floats, points: int) -> Floats:
     return np.where(total > _OVERLAP * points, fit, -1).astype(np.float32)
 
 
-def _bands(copies: Floats, low: float, high: float) -> Packed:
+def _bands(copies: Copies, low: float, high: float) -> Packed:
     """Return band-passed images in 8 bits, each pixel packed with three neighbours.
 
     The four bytes of an integer hold a pixel and its right, lower and lower right neighbours,
     lowest byte first: a bilinear value and both of its slopes then cost one look-up.
     """
     found = np.empty((len(copies), SIDE * SIDE), np.int32)
-    for start in range(0, len(copies), 512):
-        part = copies[start : start + 512]
+    for at in slices(len(copies), _IMAGES):
+        part = copies[at].astype(np.float32)
         band = filtered(part, low) - filtered(part, high)
         band /= band.std((1, 2), keepdims=True) + 1e-3
         wide = np.pad(in_bytes(band), ((0, 0), (0, 1), (0, 1)), mode="edge")
         wide = wide.view(np.uint8).astype(np.uint32)
         right, below, both = wide[:, :-1, 1:] << 8, wide[:, 1:, :-1] << 16, wide[:, 1:, 1:] << 24
         packed = wide[:, :-1, :-1] | right | below | both
-        found[start : start + 512] = packed.view(np.int32).reshape(len(part), -1)
+        found[at] = packed.view(np.int32).reshape(len(part), -1)
     return found
 
 

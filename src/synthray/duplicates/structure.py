@@ -9,13 +9,25 @@ a thing in two sizes, or one of them blurred, both are smoothed first to what ei
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from synthray.duplicates import registration
-from synthray.duplicates.working import MIDDLE, SIDE, Floats, Index, filtered, interpolated
+from synthray.duplicates.working import (
+    MIDDLE,
+    SIDE,
+    Copies,
+    Floats,
+    Index,
+    filtered,
+    in_threads,
+    interpolated,
+    slices,
+)
 
 _STEP, _WIDEST = 0.15, 8  # of the logarithm of size, and how many
 _BLUR = 1.3  # logarithm of size by which a loss of sharpness is made up for
 _POINTS = 1.5  # pixels between those that are compared
+_AT_ONCE = 32
 
 
 class Structure:
@@ -28,17 +40,12 @@ class Structure:
         straightness: How far all edges of an image are parallel, 0 to 1, shape `(n,)`.
     """
 
-    def __init__(self, copies: Floats) -> None:
+    def __init__(self, copies: Copies) -> None:
         n = len(copies)
         self._copies = copies
-        # Details of each image in several sizes: coarser ones are made on request.
-        self._shown = np.empty(((1 + _WIDEST) * n, SIDE * SIDE, 2), np.int8)
-        self._made = np.zeros((1 + _WIDEST) * n, bool)
-        self._sharpness = np.empty((1 + _WIDEST) * n, np.float32)
+        self._sharpness = np.empty((1 + _WIDEST, n), np.float32)
         self.straightness = np.empty(n, np.float32)
-        for start in range(0, n, 512):
-            at = np.arange(start, min(start + 512, n))
-            self.straightness[at] = self._make(at)
+        in_threads(self._look, slices(n, _AT_ONCE))
 
     def judge(self, i: Index, j: Index, found: Floats) -> tuple[Floats, Floats, Floats]:
         """Return how well fine structure correlates at given transforms, `(n,)` each.
@@ -56,54 +63,49 @@ class Structure:
         *there, weight = registration.moved(found, y, x)
         large, small = scales(found)
         sizes = np.log(np.maximum(1 / small, 1)), np.log(np.maximum(large, 1))
-        first, second = (self._rows(*each) for each in zip((i, j), sizes, strict=True))
+        first, second = map(_steps, sizes)
         # Of copies, the blurred one is less sharp.
-        blur = _BLUR * np.abs(self._sharpness[first] - self._sharpness[second])
-        first, second = (self._rows(k, size + blur) for k, size in zip((i, j), sizes, strict=True))
-        fixed = interpolated(self._shown, first, y + MIDDLE, x + MIDDLE)
-        moving = interpolated(self._shown, second, *there)
-        rows = np.stack([moving * weight[..., None], fixed * weight[..., None]])
+        blur = _BLUR * np.abs(self._sharpness[first, i] - self._sharpness[second, j])
+        steps = np.stack([_steps(size + blur) for size in sizes])
+        wanted, rows = np.unique(steps * len(self._copies) + (i, j), return_inverse=True)
+        shown = np.empty((len(wanted), SIDE * SIDE, 2), np.int8)
+        for at in slices(len(wanted), _AT_ONCE):
+            shown[at] = self._details(*np.divmod(wanted[at], len(self._copies)))
+        first, second = rows.reshape(2, -1)
+        fixed = interpolated(shown, first, y + MIDDLE, x + MIDDLE)
+        moving = interpolated(shown, second, *there)
+        both = np.stack([moving * weight[..., None], fixed * weight[..., None]])
         detail, texture = (
             registration.correlation(
                 registration.products(np.stack([a, weight, b], 1).astype(np.float32)), len(y)
             )
-            for a, b in zip(*rows.transpose(0, 3, 1, 2), strict=True)
+            for a, b in zip(*both.transpose(0, 3, 1, 2), strict=True)
         )
         return detail, texture, np.maximum(*sizes) + blur
 
-    def _rows(self, i: Index, sizes: Floats) -> Index:
-        """Return the rows that hold details of images; of sizes, the logarithms are given."""
-        n = len(self._copies)
-        rows: Index = np.clip(np.rint(sizes / _STEP), 0, _WIDEST).astype(np.int64) * n + i
-        # Threads may make the same row at once: they write the same.
-        missing = np.unique(rows[~self._made[rows]])
-        for step in np.unique(missing // n):
-            self._make(missing[missing // n == step])
-        return rows
-
-    def _make(self, rows: Index) -> Floats:
-        """Make rows of one scale and return the straightness of the images."""
-        n = len(self._copies)
-        copies, size = self._copies[rows % n], np.exp(rows[0] // n * _STEP)
-        even = copies / (copies.std((1, 2), keepdims=True) + 1e-3) * 40
-        smooth = filtered(even, 1.5 * size)
-        fine = filtered(even, 0.5 * size) - smooth
-        coarse = smooth - filtered(even, 4.0 * size)
-        strength = (each.std((1, 2)) + 1e-3 for each in (fine, coarse))
-        self._sharpness[rows] = np.subtract(*map(np.log, strength))
-        fine /= np.sqrt(filtered(fine * fine, 4.0 * size)) + 3.0
-        fine /= fine.std((1, 2), keepdims=True) + 1e-6
-        # The structure tensor (Bigun & Granlund 1987) tells edges from what varies both ways.
-        dy, dx = np.gradient(fine, axis=(1, 2))
-        slopes = dx * dx, dy * dy, dx * dy
-        texture = fine * (1 - _coherence(*(filtered(x, 2.0 * size) for x in slopes)))
-        texture /= np.sqrt(filtered(texture * texture, 2.0 * size)) + 0.1
-        texture /= texture.std((1, 2), keepdims=True) + 1e-6
-        both = np.stack([registration.in_bytes(fine), registration.in_bytes(texture)], -1)
-        self._shown[rows] = both.reshape(len(rows), -1, 2)
-        self._made[rows] = True
+    def _look(self, at: slice) -> None:
+        """Take the sharpness of images in all sizes, and their straightness."""
+        even = _even(self._copies[at])
+        for step in reversed(range(1 + _WIDEST)):
+            fine, coarse = _bands(even, np.exp(step * _STEP))
+            strength = (each.std((1, 2)) + 1e-3 for each in (fine, coarse))
+            self._sharpness[step, at] = np.subtract(*map(np.log, strength))
+        slopes = _slopes(_leveled(fine, 4.0, 3.0))
         y, x = (np.rint(each + MIDDLE).astype(int) for each in registration.disc(1.0))
-        return _coherence(*(each[:, y, x].mean(1) for each in slopes))
+        self.straightness[at] = _coherence(*(each[:, y, x].mean(1) for each in slopes))
+
+    def _details(self, steps: Index, images: Index) -> NDArray[np.int8]:
+        """Return details of images, with edges and without, shape `(m, SIDE * SIDE, 2)`."""
+        details = np.empty((len(images), SIDE * SIDE, 2), np.int8)
+        for step in np.unique(steps):
+            at, size = steps == step, np.exp(step * _STEP)
+            fine = _leveled(_bands(_even(self._copies[images[at]]), size)[0], 4.0 * size, 3.0)
+            # The structure tensor (Bigun & Granlund 1987) tells edges from what varies both ways.
+            edges = _coherence(*(filtered(each, 2.0 * size) for each in _slopes(fine)))
+            texture = _leveled(fine * (1 - edges), 2.0 * size, 0.1)
+            both = np.stack([registration.in_bytes(fine), registration.in_bytes(texture)], -1)
+            details[at] = both.reshape(len(both), -1, 2)
+        return details
 
 
 def scales(transforms: Floats) -> tuple[Floats, Floats]:
@@ -111,6 +113,37 @@ def scales(transforms: Floats) -> tuple[Floats, Floats]:
     xx, xy, yx, yy = transforms[:, :4].T
     even, odd = np.hypot(xx + yy, yx - xy) / 2, np.hypot(xx - yy, yx + xy) / 2
     return even + odd, np.maximum(np.abs(even - odd), 1e-3)
+
+
+def _steps(sizes: Floats) -> Index:
+    """Return the steps of size that are nearest to the logarithms of sizes."""
+    return np.clip(np.rint(sizes / _STEP), 0, _WIDEST).astype(np.int64)
+
+
+def _even(copies: Copies) -> Floats:
+    """Return images of one contrast."""
+    even = copies.astype(np.float32)
+    even /= even.std((1, 2), keepdims=True) + 1e-3
+    even *= 40
+    return even
+
+
+def _bands(even: Floats, size: float) -> tuple[Floats, Floats]:
+    """Return details of a size, and coarser ones."""
+    smooth = filtered(even, 1.5 * size)
+    return filtered(even, 0.5 * size) - smooth, smooth - filtered(even, 4.0 * size)
+
+
+def _leveled(details: Floats, sigma: float, floor: float) -> Floats:
+    """Return details with local contrast evened out, of deviation 1."""
+    level = details / (np.sqrt(filtered(details * details, sigma)) + np.float32(floor))
+    return np.asarray(level / (level.std((1, 2), keepdims=True) + 1e-6), np.float32)
+
+
+def _slopes(details: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return products of slopes: right, down, and both."""
+    dy, dx = (np.asarray(each, np.float32) for each in np.gradient(details, axis=(1, 2)))
+    return dx * dx, dy * dy, dx * dy
 
 
 def _coherence(xx: Floats, yy: Floats, xy: Floats) -> Floats:

@@ -13,7 +13,16 @@ from typing import NamedTuple
 import numpy as np
 from scipy.ndimage import maximum_filter
 
-from synthray.duplicates.working import MIDDLE, SIDE, Floats, Index, filtered
+from synthray.duplicates.working import (
+    MIDDLE,
+    SIDE,
+    Copies,
+    Floats,
+    Index,
+    filtered,
+    in_threads,
+    slices,
+)
 
 _BLOBS = 56  # windows of an image
 _SIGMAS = (2.0, 2.8, 4.0, 5.6, 8.0)  # of blobs, in pixels
@@ -22,7 +31,7 @@ _WHOLE = 0.92  # of half the side: a rotation cuts off what lies outside
 _EDGE = 3  # pixels; nothing nearer to the border is a blob
 _ROUNDER = 0.7  # how much of the elongation of the content a window follows
 _LONGEST = 16.0  # elongation of the content, as a ratio of squared slopes
-_AT_ONCE = 64
+_AT_ONCE = 32
 
 
 class Windows(NamedTuple):
@@ -38,7 +47,7 @@ class Windows(NamedTuple):
     centre: Floats
     frame: Floats
 
-    def take(self, at: Index) -> Windows:
+    def take(self, at: Index | slice) -> Windows:
         """Return some of the windows."""
         return Windows(self.image[at], self.centre[at], self.frame[at])
 
@@ -50,17 +59,16 @@ def whole(places: Index) -> Windows:
     return Windows(places, np.zeros((m, 2), np.float32), frame)
 
 
-def distinctive(copies: Floats, places: Index) -> Windows:
+def distinctive(copies: Copies, places: Index) -> Windows:
     """Return windows around the strongest blobs of each image, up to `_BLOBS` of them.
 
     Args:
         copies: Gray images, shape `(n, SIDE, SIDE)`.
         places: Which of them to look at.
     """
-    parts = [
-        _around_blobs(copies[places[start : start + _AT_ONCE]], places[start : start + _AT_ONCE])
-        for start in range(0, len(places), _AT_ONCE)
-    ]
+    parts = in_threads(
+        lambda at: _around_blobs(copies[places[at]], places[at]), slices(len(places), _AT_ONCE)
+    )
     return Windows(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
@@ -84,11 +92,12 @@ def inverse(found: Floats) -> Floats:
     return np.concatenate([matrix.reshape(-1, 4), shift], 1).astype(np.float32)
 
 
-def _around_blobs(copies: Floats, places: Index) -> Windows:
+def _around_blobs(copies: Copies, places: Index) -> Windows:
     """Find the highest determinants of the Hessian, and how elongated the content there is."""
     strength, y, x, sigma, slopes = [], [], [], [], []
-    even = copies - copies.mean((1, 2), keepdims=True)
-    even /= copies.std((1, 2), keepdims=True) + 1e-3
+    even = copies.astype(np.float32)
+    even -= even.mean((1, 2), keepdims=True)
+    even /= even.std((1, 2), keepdims=True) + 1e-3
     for width in _SIGMAS:
         stride = 2 if width >= 4 else 1
         bent = filtered(even, width, down=2, stride=stride)

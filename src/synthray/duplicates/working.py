@@ -1,8 +1,12 @@
-"""Working copies of images: small, gray and square."""
+"""Working copies of images, small, gray and square, and work on many of them in parts."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +16,8 @@ from synthray.datasets import pixels
 
 Floats = NDArray[np.float32]
 Index = NDArray[np.int64]
+Copies = NDArray[np.uint8]
+_Part = TypeVar("_Part")
 
 SIDE = 64
 """Height and width of working copies, in pixels."""
@@ -21,10 +27,34 @@ MIDDLE = np.float32((SIDE - 1) / 2)
 _FLAT = 2.0  # gray levels of spread, below which there is nothing to compare
 _BLACK = 1  # the most that padding may be, after lossy compression
 _FEWEST = 8  # rows or columns that are left
+_AT_ONCE = 256
 
 
-def working_copies(images: NDArray[np.uint8]) -> Floats:
-    """Return gray images of `SIDE` x `SIDE`, stretched, shape `(n, SIDE, SIDE)`, 0 to 255.
+def slices(n: int, size: int) -> Iterator[slice]:
+    """Return slices of so many places, that cover `n`."""
+    return (slice(start, min(start + size, n)) for start in range(0, n, size))
+
+
+def in_threads(
+    function: Callable[[slice], _Part],
+    parts: Iterable[slice],
+    done: Callable[[int], Any] | None = None,
+) -> list[_Part]:
+    """Return what a function returns for each part, in their order.
+
+    The operations of arrays run outside the interpreter's lock, so that threads suffice.
+    """
+    parts, found = list(parts), []
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        for part, each in zip(parts, threads.map(function, parts), strict=True):
+            found.append(each)
+            if done:
+                done(part.stop - part.start)
+    return found
+
+
+def working_copies(images: NDArray[np.uint8]) -> Copies:
+    """Return gray images of `SIDE` x `SIDE`, stretched, shape `(n, SIDE, SIDE)`.
 
     Black bars that all images have, as padding to a square adds them, are left out: they would
     count as content that stays where it is while the image turns.
@@ -34,12 +64,15 @@ def working_copies(images: NDArray[np.uint8]) -> Floats:
     (top, bottom), (left, right) = (_inside(shown.any(axis)) for axis in (1, 0))
     if bottom - top >= _FEWEST and right - left >= _FEWEST:
         gray = gray[:, top:bottom, left:right]
-    return pixels.resize(gray, SIDE, SIDE)[..., 0].astype(np.float32)
+    return pixels.resize(gray, SIDE, SIDE)[..., 0]
 
 
-def has_content(copies: Floats) -> NDArray[np.bool_]:
+def has_content(copies: Copies) -> NDArray[np.bool_]:
     """Return whether gray values of each working copy vary enough to compare, shape `(n,)`."""
-    return np.asarray(copies.std((1, 2)) > _FLAT)
+    spread = np.zeros(len(copies))
+    for at in slices(len(copies), _AT_ONCE):
+        spread[at] = copies[at].std((1, 2))
+    return spread > _FLAT
 
 
 def _inside(shown: NDArray[np.bool_]) -> tuple[int, int]:
