@@ -1,12 +1,13 @@
-"""Trains a generator on one class of a set for some minutes of one core, and scores its images.
+"""Trains a generator on one class of a set, or on all, and scores its images.
 
     python -m benchmarks.rows.generators --set fracatlas --class fractured --data FOLDER
 
-It learns from a training fold and is scored by the images of the fold that was held out. Minutes
-are of the processor; the first steps, which compile, do not count. The generator goes to
-`--workdir`, some of its images beside the record. `--rejudge` trains nothing: it scores the
-generator in `--workdir` again and changes its record. `--picture` writes that of the documentation
-from the images beside the records.
+It learns from a training fold and is scored by the images of the fold that was held out. With
+`--class all`, one generator learns all classes, one as often as the other, and makes as many images
+of each as there are real ones. Minutes are of one core of the processor; the first steps, which
+compile, do not count. The generator goes to `--workdir`, some of its images beside the record.
+`--rejudge` trains nothing: it scores the generator in `--workdir` again and changes its record.
+`--picture` writes that of the documentation from the images beside the records.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from benchmarks.records import ROOT
 from benchmarks.rows import timing
 from benchmarks.rows.data import SOURCES, load
 from benchmarks.rows.judge import random_features
+from synthray.augmenter.training import evened
 
 ASSETS = ROOT / "docs" / "assets"
 GENERATORS = ("DCGAN", "R3GAN", "ProjectedGAN", "CycleGAN")
@@ -73,20 +75,23 @@ class Clock(keras.callbacks.Callback):
 
 def epochs_for(make: Any, train: sr.ImageDataset, batch_size: int, seconds: float) -> int:
     """Return the epochs that take so long, by a short trial of a model that is thrown away."""
+    sizes = np.bincount(train.labels)
     clock = Clock()
     steps = WARM_UP + MEASURED
     parts = [np.flatnonzero(train.labels == label) for label in np.unique(train.labels)]
     few = train.select(np.concatenate([np.resize(part, batch_size * steps) for part in parts]))
-    make().fit(few, batch_size=batch_size, verbose=0, callbacks=[clock])
+    gan = make()
+    gan.fit(few, batch_size=batch_size, verbose=0, callbacks=[clock])
     step = clock.spent / (clock.steps - WARM_UP)
-    # An epoch passes once over the images, or over the larger of two classes.
-    return max(1, round(seconds / (step * math.ceil(max(map(len, parts)) / batch_size))))
+    # An epoch of a CycleGAN passes over the larger of two classes.
+    count = sizes.max() if isinstance(gan, sr.CycleGAN) else sizes.sum()
+    return max(1, round(seconds / (step * math.ceil(count / batch_size))))
 
 
 def main(arguments: list[str] | None = None) -> None:
     options = timing.parser(__doc__)
     options.add_argument("--set", choices=tuple(SOURCES), default="fracatlas")
-    options.add_argument("--class", dest="kind", default="fractured", help="name of the class")
+    options.add_argument("--class", dest="kind", default="fractured", help="its name, or all")
     options.add_argument("--generator", choices=GENERATORS, default="R3GAN")
     options.add_argument("--dtype", default="float32", help="Keras dtype policy")
     options.add_argument("--minutes", type=float, default=40.0, help="of one core")
@@ -109,7 +114,7 @@ def main(arguments: list[str] | None = None) -> None:
         gan, values = trained(train, args)
         args.workdir.mkdir(parents=True, exist_ok=True)
         gan.save(model)
-    own, held_out = train.by_class()[args.kind], held_out.by_class()[args.kind]
+    own, held_out = of_class(train, args.kind), of_class(held_out, args.kind)
     synthetic = sampled(gan, train, args)
     record.parent.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(record.with_suffix(".npz"), images=synthetic[:KEPT])
@@ -124,11 +129,13 @@ def main(arguments: list[str] | None = None) -> None:
 def trained(train: sr.ImageDataset, args: Any) -> tuple[Any, dict[str, Any]]:
     """Train a generator; return it and what there is to say of its training."""
     # A CycleGAN learns from both classes.
-    own = train if args.generator == "CycleGAN" else train.by_class()[args.kind]
-    learnt = padded(own, MULTIPLE.get(args.generator, 1))
+    own = of_class(train, "all" if args.generator == "CycleGAN" else args.kind)
+    learnt, options = padded(own, MULTIPLE.get(args.generator, 1)), {}
+    if args.kind == "all":
+        learnt, options = evened(learnt), {"num_classes": train.num_classes}
 
     def make() -> Any:
-        return generator(learnt.image_shape, seed=args.seed, dtype=args.dtype)
+        return generator(learnt.image_shape, seed=args.seed, dtype=args.dtype, **options)
 
     generator = getattr(sr, args.generator)
     batch_size = generator.BATCH_SIZE
@@ -142,7 +149,7 @@ def trained(train: sr.ImageDataset, args: Any) -> tuple[Any, dict[str, Any]]:
         "set": args.set,
         "class": args.kind,
         "batch_size": batch_size,
-        "training_images": len(learnt),
+        "training_images": len(own),
         "minutes": clock.spent / 60,
         "steps": clock.steps,
         "images_seen": clock.steps * batch_size,
@@ -158,8 +165,14 @@ def sampled(gan: Any, train: sr.ImageDataset, args: Any) -> Any:
         sources = padded(train, MULTIPLE["CycleGAN"]).images[others]
         synthetic = gan.translate(sources, to=args.kind)
     else:
-        synthetic = gan.sample(args.synthetic, seed=args.seed)
+        labels = np.random.default_rng(args.seed).choice(train.labels, args.synthetic)
+        options = {"labels": labels} if args.kind == "all" else {}
+        synthetic = gan.sample(args.synthetic, seed=args.seed, **options)
     return np.ascontiguousarray(synthetic[:, :height, :width])
+
+
+def of_class(data: sr.ImageDataset, kind: str) -> sr.ImageDataset:
+    return data if kind == "all" else data.by_class()[kind]
 
 
 def name_of(data: str, kind: str, generator: str) -> str:
@@ -170,7 +183,7 @@ def write_picture(held_out: sr.ImageDataset, args: Any) -> None:
     """Write held-out images and those of each generator; none are chosen."""
     from synthray.reports.figures import class_rows
 
-    own = held_out.by_class()[args.kind].images
+    own = of_class(held_out, args.kind).images
     rows = {"real, held out": own[np.random.default_rng(0).permutation(len(own))[: 2 * COLUMNS]]}
     for generator in GENERATORS:
         path = args.out / "generators" / f"{name_of(args.set, args.kind, generator)}.npz"

@@ -102,7 +102,8 @@ def main(arguments: list[str] | None = None) -> None:
     if args.judge or args.start is not None:
         values = json.loads(record.read_text(encoding="utf-8"))["values"]
     if not args.judge:
-        gan, run = trained(seen, args)
+        before = sum(run["images_seen"] for run in values["runs"])
+        gan, run = trained(seen, before, args)
         gan.save_to_preset(preset, class_names=data.class_names)
         values["runs"].append(run)
         codes = unseen.group_codes if data.groups is None else unseen.groups
@@ -120,7 +121,7 @@ def main(arguments: list[str] | None = None) -> None:
     (Path(preset) / "README.md").write_text(card, encoding="utf-8")
 
 
-def trained(seen: sr.ImageDataset, args: Any) -> tuple[Any, dict[str, Any]]:
+def trained(seen: sr.ImageDataset, before: int, args: Any) -> tuple[Any, dict[str, Any]]:
     """Train the generator; return it and what there is to say of the training."""
     began = time.process_time()
     own, aside = seen.split(ASIDE, seed=1)
@@ -130,6 +131,7 @@ def trained(seen: sr.ImageDataset, args: Any) -> tuple[Any, dict[str, Any]]:
         own: dict[str, Any] = {"dtype": args.dtype, "seed": seed}
         if args.start is not None:
             gan = sr.ProjectedGAN.from_preset(args.start, **own)
+            gan.images_seen.assign(before)  # so that weights are averaged over as many images
         else:
             gan = sr.ProjectedGAN(image_shape, num_classes=num_classes, **own, **tiny)
         optimizer = gan.default_optimizer()
@@ -160,7 +162,7 @@ def trained(seen: sr.ImageDataset, args: Any) -> tuple[Any, dict[str, Any]]:
         "learning_rate": float(gan.optimizer.learning_rate),
         "dtype": args.dtype,
         "images": len(own),
-        "images_seen": int(gan.images_seen.numpy()),
+        "images_seen": int(gan.images_seen.numpy()) - before,
         "minutes": (time.process_time() - began) / 60,
         "curve": monitor.looks,
     }

@@ -86,12 +86,13 @@ ORDER = ("DCGAN", "R3GAN", "ProjectedGAN", "CycleGAN")
 
 
 def generators() -> str:
-    """Generators at equal cost, one class of a set at a time."""
+    """Generators at equal cost, of one class of a set or of all."""
     found: dict[str, list[Values]] = {}
     for path in sorted((RESULTS / "generators").glob("*.json")):
         raw = load(f"generators/{path.name}")
         values = raw["values"] | raw["machine"]
-        found.setdefault(f"{SETS[values['set']]}, {values['class'].lower()}", []).append(values)
+        kind = "all classes" if values["class"] == "all" else values["class"].lower()
+        found.setdefault(f"{SETS[values['set']]}, {kind}", []).append(values)
     if not found:
         return "*No generator has been scored by this judge yet.*"
     heads = (
