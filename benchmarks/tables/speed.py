@@ -79,13 +79,12 @@ def speed() -> str:
             )
     if "growth" in raw:
         v = raw["growth"]["values"]
-        for name in ("find_duplicates", "evaluate_samples"):
-            seconds, powers = v["seconds"][name], v["exponents"][name]
-            notes.append(
-                f"- `{name}` takes {seconds[0]:.0f} s of one core for {v['sizes'][0]:,} images, "
-                f"{seconds[-1]:.0f} s for {v['sizes'][-1]:,}: about n to the power of "
-                f"{min(powers):.1f} to {max(powers):.1f}."
-            )
+        notes.append(
+            f"- `evaluate_samples` takes {v['seconds'][0]:.0f} s of one core for "
+            f"{v['sizes'][0]:,} images of each kind, {v['seconds'][-1]:.0f} s for "
+            f"{v['sizes'][-1]:,}: about n to the power of {min(v['exponents']):.1f} to "
+            f"{max(v['exponents']):.1f}."
+        )
     files = {name for _, _, name, _ in LINES if "gpu" not in name}
     machines = dict.fromkeys(machine(each) for name, each in raw.items() if name in files)
     notes.append(f"- All other rows: {'; '.join(machines)}.")
