@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -157,7 +156,7 @@ class Matcher:
             hypotheses: Ways to lay a pair on each other that are tried.
         """
         n = len(self._copies)
-        guesses = self._guesses(view, places, places if among is None else among, hypotheses)
+        guesses = self._guesses(view, places, among, hypotheses)
         guesses = guesses.take(_best(guesses.i, guesses.j, guesses.fit, n, hypotheses))
         parts = slices(len(guesses.i), _PAIRS)
         with self._bar(len(guesses.i), "Comparing pairs", "pair") as bar:
@@ -167,23 +166,17 @@ class Matcher:
         ends = np.sort(np.stack([guesses.i[best], guesses.j[best]], 1), axis=1)
         return Evidence(ends[:, 0], ends[:, 1], odds[best])
 
-    def _guesses(self, view: View, places: Index, among: Index, hypotheses: int) -> Guesses:
+    def _guesses(self, view: View, places: Index, among: Index | None, hypotheses: int) -> Guesses:
         """Find pairs of images with windows that are alike, and how these lie on each other."""
-        find = whole if view.whole else partial(distinctive, self._copies)
-        points = find(among)
-        described = embedding.embeddings(self._copies, points, view.detail)
-        neighbours = embedding.Neighbours(described, points.image)
+        windows, described = points, vectors = self._described(view, places)
+        if among is not None:
+            points, vectors = self._described(view, among)
+        neighbours = embedding.Neighbours(vectors, points.image)
 
         def guess(at: slice) -> Guesses:
-            queries, vectors = points, described
-            if among is places:
-                first, last = places[at][[0, -1]]
-                own = slice(*np.searchsorted(points.image, [first, last + 1]))
-                queries, vectors = points.take(own), described[own]
-            else:
-                queries = find(places[at])
-                vectors = embedding.embeddings(self._copies, queries, view.detail)
-            near, alike = neighbours.of(vectors, queries.image, view.neighbours)
+            own = slice(*np.searchsorted(windows.image, places[at][[0, -1]] + [0, 1]))
+            queries = windows.take(own)
+            near, alike = neighbours.of(described[own], queries.image, view.neighbours)
             query, column = np.nonzero(alike > view.alike)
             point, weight = near[query, column], alike[query, column] - view.alike
             kept = _likeliest(
@@ -194,6 +187,10 @@ class Matcher:
         with self._bar(len(places), "Looking for pairs", "image") as bar:
             rows = in_threads(guess, slices(len(places), _IMAGES), bar.update)
         return Guesses(*map(np.concatenate, zip(*rows, strict=True)))
+
+    def _described(self, view: View, places: Index) -> tuple[Windows, Floats]:
+        windows = whole(places) if view.whole else distinctive(self._copies, places)
+        return windows, embedding.embeddings(self._copies, windows, view.detail)
 
     def _laid(self, first: Windows, second: Windows, detail: Detail) -> Guesses:
         """Return how windows lie on others at their best rotation, if they fit."""
