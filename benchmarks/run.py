@@ -47,7 +47,6 @@ ROWS = {
     "augmenting": Row(2),
     "features": Row(2, "backbone_features"),
     "features_judging": Row(3, "backbone_features", ("--role", "judging")),
-    "growth": Row(10),
     "importing": Row(3),
     "gpu_step_jax": Row(5, "gpu_step", backend="jax"),
     "gpu_step_torch": Row(5, "gpu_step", backend="torch"),

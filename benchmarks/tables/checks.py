@@ -37,7 +37,7 @@ def duplicates() -> str:
         f"{first['originals']} originals with 5 copies each, radiographs of different groups; "
         "precision and recall over all pairs of images. In the first row, the kind found least "
         f"often is `{worst}` ({kinds[worst]:.1%}). Cells and speckle are simulated. "
-        "Settings were chosen on other draws of FracAtlas, chest films and cells, "
+        "Settings were chosen on other draws of FracAtlas, chest films, cells and phantoms, "
         "and none on speckle.",
         f"The bone set: {bone['images']:,} images in {bone['clusters']} clusters, "
         f"{len(bone['sizes_over_20'])} of them of more than 20 images "

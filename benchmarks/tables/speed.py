@@ -77,14 +77,6 @@ def speed() -> str:
                 f"- {raw[name]['machine']['gpu']}, Keras on {raw[name]['versions']['backend']}, "
                 f"`{v['dtype']}`, batch {v['batch_size']}: images a second in training {trained}."
             )
-    if "growth" in raw:
-        v = raw["growth"]["values"]
-        notes.append(
-            f"- `evaluate_samples` takes {v['seconds'][0]:.0f} s of one core for "
-            f"{v['sizes'][0]:,} images of each kind, {v['seconds'][-1]:.0f} s for "
-            f"{v['sizes'][-1]:,}: about n to the power of {min(v['exponents']):.1f} to "
-            f"{max(v['exponents']):.1f}."
-        )
     files = {name for _, _, name, _ in LINES if "gpu" not in name}
     machines = dict.fromkeys(machine(each) for name, each in raw.items() if name in files)
     notes.append(f"- All other rows: {'; '.join(machines)}.")
