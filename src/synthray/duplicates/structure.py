@@ -53,7 +53,7 @@ class Structure:
         Args:
             i: Places of the first images, shape `(n,)`.
             j: Places of the second.
-            found: Transforms, `(n, 6)`; see `Registration.align`.
+            found: Transforms, `(n, 6)`; see `registration.align`.
 
         Returns:
             The correlation of fine structure, that of what is left of it without edges, both of -1
@@ -86,7 +86,7 @@ class Structure:
     def _look(self, at: slice) -> None:
         """Take the sharpness of images in all sizes, and their straightness."""
         even = _even(self._copies[at])
-        for step in reversed(range(1 + _WIDEST)):
+        for step in reversed(range(1 + _WIDEST)):  # the finest comes last
             fine, coarse = _bands(even, np.exp(step * _STEP))
             strength = (each.std((1, 2)) + 1e-3 for each in (fine, coarse))
             self._sharpness[step, at] = np.subtract(*map(np.log, strength))

@@ -75,7 +75,7 @@ def distinctive(copies: Copies, places: Index) -> Windows:
 def transforms(first: Windows, second: Windows, angles: Floats, flipped: Index) -> Floats:
     """Return the transforms that take windows to others, turned by angles, shape `(n, 6)`.
 
-    See `registration.Registration.align` for their form.
+    See `registration.align` for their form.
     """
     cosine, sine = np.cos(angles), np.sin(angles)
     mirror = np.where(flipped, -1, 1)
