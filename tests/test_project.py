@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SRC = ROOT / "src"
 PACKAGE = SRC / "synthray"
 
-BELOW_ALL = ("_digest", "_files", "_progress", "_seeds", "_version", "exceptions")
+BELOW_ALL = ("_digest", "_files", "_parts", "_progress", "_seeds", "_version", "exceptions")
 # What each room may import besides itself and the files below all. "Judges" look at images only.
 DATA = ("_keras", "statistics", "reports", "datasets")
 JUDGES = (*DATA, "phantoms", "augmentation", "backbones", "duplicates", "classifiers", "evaluation")

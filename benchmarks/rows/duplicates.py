@@ -177,11 +177,10 @@ def cost(fracatlas: Path, chest: Images, args: Any) -> list[dict[str, Any]]:
     with np.load(fracatlas) as archive:
         images = np.concatenate([each.reshape(-1, 64, 64) for each in (archive["images"], chest)])
     rng, rows = np.random.default_rng(args.seed), []
+    images = rng.permutation(images)
     if (more := max(args.counts) - max(args.counts) // 11 - len(images)) > 0:
         made = sr.make_phantoms(more, image_shape=(64, 64, 1), seed=args.seed)
-        images = np.concatenate([rng.permutation(images), made.images[..., 0]])
-    else:
-        images = rng.permutation(images)
+        images = np.concatenate([images, made.images[..., 0]])
     with tempfile.TemporaryDirectory() as folder:
         for n in args.counts:
             path, copies = Path(folder) / f"{n}.npy", n // 11

@@ -103,8 +103,8 @@ def pairs(images: NDArray[np.uint8], truth: NDArray[np.int64]) -> tuple[Numbers,
     """Return the measures of all pairs that can be laid on each other, and which are copies."""
     copies = working_copies(images.reshape(*images.shape[:3], 1))
     matcher, places = Recorder(copies), np.flatnonzero(has_content(copies))
-    matcher.compare(places, view=duplicates.FIRST, hypotheses=1)
-    matcher.compare(places, view=duplicates.PARTS, hypotheses=3)
+    matcher.compare(places, view=duplicates.FIRST)
+    matcher.compare(places, view=duplicates.PARTS)
     i, j, found = map(np.concatenate, zip(*matcher.rows, strict=True))
     return found, truth[i] == truth[j]
 

@@ -294,6 +294,6 @@ def test_two_thousand_are_quick_and_suit_a_small_classifier() -> None:
     halves = slice(1000), slice(1000, None)
     train, held_out = ((data.images[part], data.labels[part]) for part in halves)
     told = model.fit(*train, validation_data=held_out, epochs=32, batch_size=32, verbose=0)
-    # From epoch to epoch, and by rounding, it is some points more or less; 0.79 to 0.84 by seed.
+    # From epoch to epoch, and by rounding, it is some points more or less.
     accuracy = np.mean(told.history["val_accuracy"][-10:])
-    assert 0.75 < accuracy < 0.95
+    assert 0.80 < accuracy < 0.95

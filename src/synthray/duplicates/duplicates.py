@@ -14,8 +14,8 @@ from synthray.duplicates.embedding import Detail
 from synthray.duplicates.matching import LINK, SURE, Matcher, View, joined
 from synthray.duplicates.working import Copies, Index, has_content, working_copies
 
-FIRST = View(whole=True, neighbours=4, pairs=4, alike=0.0, detail=Detail(16, 64, 16))
-PARTS = View(whole=False, neighbours=5, pairs=8, alike=0.8, detail=Detail(8, 32, 9))
+FIRST = View(whole=True, neighbours=4, pairs=4, hypotheses=1, alike=0.0, detail=Detail(16, 64, 16))
+PARTS = View(whole=False, neighbours=5, pairs=8, hypotheses=3, alike=0.8, detail=Detail(8, 32, 9))
 _REPRESENTATIVES = 3
 _WORTH_SAYING = 4000  # different images; fewer take seconds
 
@@ -95,7 +95,7 @@ def find_copies(images: NDArray[np.uint8], originals: NDArray[np.uint8]) -> NDAr
     places = n + np.flatnonzero(content[n:] & (found < 0))
     if not len(among) or not len(places):
         return found
-    evidence = Matcher(copies).compare(places, among=among, view=PARTS, hypotheses=3)
+    evidence = Matcher(copies).compare(places, among=among, view=PARTS)
     best = np.full(len(images), LINK)
     for i, j, odds in zip(*evidence, strict=True):
         if odds >= best[j - n]:  # the originals come first, so that i is one of them
@@ -157,10 +157,10 @@ def _clusters(copies: Copies, verbose: Any) -> Index:
         return labels
     matcher = Matcher(copies, verbose=verbose if len(copies) >= _WORTH_SAYING else 0)
     # A first look finds most copies; the second compares only a few of each cluster.
-    near = matcher.compare(places, view=FIRST, hypotheses=1)
+    near = matcher.compare(places, view=FIRST)
     labels = joined(labels, [near], link=SURE)
     kept = _representatives(labels, places)
-    far = matcher.compare(kept, view=PARTS, hypotheses=3)
+    far = matcher.compare(kept, view=PARTS)
     return joined(labels, [near, far])
 
 

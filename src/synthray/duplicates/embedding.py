@@ -12,17 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from synthray._parts import in_threads, slices
 from synthray.duplicates.windows import Windows
-from synthray.duplicates.working import (
-    MIDDLE,
-    SIDE,
-    Copies,
-    Floats,
-    Index,
-    in_threads,
-    interpolated,
-    slices,
-)
+from synthray.duplicates.working import MIDDLE, SIDE, Copies, Floats, Index, interpolated
 
 Spectra = NDArray[np.complex64]
 

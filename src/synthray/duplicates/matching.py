@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from synthray._parts import in_threads, slices
 from synthray._progress import progress_bar
 from synthray.duplicates import embedding
 from synthray.duplicates.embedding import Detail
@@ -16,7 +17,7 @@ from synthray.duplicates.pair_model import log_odds, measures
 from synthray.duplicates.registration import align
 from synthray.duplicates.structure import Structure
 from synthray.duplicates.windows import Windows, distinctive, inverse, transforms, whole
-from synthray.duplicates.working import Copies, Floats, Index, in_threads, slices
+from synthray.duplicates.working import Copies, Floats, Index
 
 LINK = 0.5  # log-odds above which a pair may start a cluster
 SURE = 2.0  # the same in a first look, whose clusters stay
@@ -120,6 +121,7 @@ class View:
         whole: Whether to compare whole images, or their distinctive windows.
         neighbours: How many neighbours of each window to take.
         pairs: How many images to compare with each, those with the most neighbours.
+        hypotheses: Ways to lay a pair on each other that are tried.
         alike: Least likeness of neighbours.
         detail: Of descriptions.
     """
@@ -127,6 +129,7 @@ class View:
     whole: bool
     neighbours: int
     pairs: int
+    hypotheses: int
     alike: float
     detail: Detail
 
@@ -144,20 +147,17 @@ class Matcher:
         self._structure = Structure(copies)
         self._verbose = verbose
 
-    def compare(
-        self, places: Index, *, among: Index | None = None, view: View, hypotheses: int
-    ) -> Evidence:
+    def compare(self, places: Index, *, among: Index | None = None, view: View) -> Evidence:
         """Compare the likeliest pairs.
 
         Args:
             places: Which images to compare, in ascending order.
             among: With which others; by default with each other.
             view: How images are laid on others.
-            hypotheses: Ways to lay a pair on each other that are tried.
         """
         n = len(self._copies)
-        guesses = self._guesses(view, places, among, hypotheses)
-        guesses = guesses.take(_best(guesses.i, guesses.j, guesses.fit, n, hypotheses))
+        guesses = self._guesses(view, places, among)
+        guesses = guesses.take(_best(guesses.i, guesses.j, guesses.fit, n, view.hypotheses))
         parts = slices(len(guesses.i), _PAIRS)
         with self._bar(len(guesses.i), "Comparing pairs", "pair") as bar:
             found = in_threads(lambda at: self._log_odds(guesses.take(at)), parts, bar.update)
@@ -166,7 +166,7 @@ class Matcher:
         ends = np.sort(np.stack([guesses.i[best], guesses.j[best]], 1), axis=1)
         return Evidence(ends[:, 0], ends[:, 1], odds[best])
 
-    def _guesses(self, view: View, places: Index, among: Index | None, hypotheses: int) -> Guesses:
+    def _guesses(self, view: View, places: Index, among: Index | None) -> Guesses:
         """Find pairs of images with windows that are alike, and how these lie on each other."""
         windows, described = points, vectors = self._described(view, places)
         if among is not None:
@@ -180,7 +180,7 @@ class Matcher:
             query, column = np.nonzero(alike > view.alike)
             point, weight = near[query, column], alike[query, column] - view.alike
             kept = _likeliest(
-                queries.image[query], points.image[point], weight, view.pairs, hypotheses
+                queries.image[query], points.image[point], weight, view.pairs, view.hypotheses
             )
             return self._laid(queries.take(query[kept]), points.take(point[kept]), view.detail)
 

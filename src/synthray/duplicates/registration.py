@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from synthray.duplicates.working import MIDDLE, SIDE, Copies, Floats, Index, filtered, slices
+from synthray._parts import slices
+from synthray.duplicates.working import MIDDLE, SIDE, Copies, Floats, Index, filtered
 
 Packed = NDArray[np.int32]
 

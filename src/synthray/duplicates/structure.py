@@ -11,18 +11,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from synthray._parts import in_threads, slices
 from synthray.duplicates import registration
-from synthray.duplicates.working import (
-    MIDDLE,
-    SIDE,
-    Copies,
-    Floats,
-    Index,
-    filtered,
-    in_threads,
-    interpolated,
-    slices,
-)
+from synthray.duplicates.working import MIDDLE, SIDE, Copies, Floats, Index, filtered, interpolated
 
 _STEP, _WIDEST = 0.15, 8  # of the logarithm of size, and how many
 _BLUR = 1.3  # logarithm of size by which a loss of sharpness is made up for

@@ -13,16 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.ndimage import maximum_filter
 
-from synthray.duplicates.working import (
-    MIDDLE,
-    SIDE,
-    Copies,
-    Floats,
-    Index,
-    filtered,
-    in_threads,
-    slices,
-)
+from synthray._parts import in_threads, slices
+from synthray.duplicates.working import MIDDLE, SIDE, Copies, Floats, Index, filtered
 
 _BLOBS = 56  # windows of an image
 _SIGMAS = (2.0, 2.8, 4.0, 5.6, 8.0)  # of blobs, in pixels

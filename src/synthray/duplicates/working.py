@@ -1,23 +1,19 @@
-"""Working copies of images, small, gray and square, and work on many of them in parts."""
+"""Working copies of images: small, gray and square."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
+from synthray._parts import slices
 from synthray.datasets import pixels
 
 Floats = NDArray[np.float32]
 Index = NDArray[np.int64]
 Copies = NDArray[np.uint8]
-_Part = TypeVar("_Part")
 
 SIDE = 64
 """Height and width of working copies, in pixels."""
@@ -28,29 +24,6 @@ _FLAT = 2.0  # gray levels of spread, below which there is nothing to compare
 _BLACK = 1  # the most that padding may be, after lossy compression
 _FEWEST = 8  # rows or columns that are left
 _AT_ONCE = 256
-
-
-def slices(n: int, size: int) -> Iterator[slice]:
-    """Return slices of so many places, that cover `n`."""
-    return (slice(start, min(start + size, n)) for start in range(0, n, size))
-
-
-def in_threads(
-    function: Callable[[slice], _Part],
-    parts: Iterable[slice],
-    done: Callable[[int], Any] | None = None,
-) -> list[_Part]:
-    """Return what a function returns for each part, in their order.
-
-    The operations of arrays run outside the interpreter's lock, so that threads suffice.
-    """
-    parts, found = list(parts), []
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        for part, each in zip(parts, threads.map(function, parts), strict=True):
-            found.append(each)
-            if done:
-                done(part.stop - part.start)
-    return found
 
 
 def working_copies(images: NDArray[np.uint8]) -> Copies:

@@ -11,6 +11,7 @@ from keras import ops
 from numpy.typing import ArrayLike, NDArray
 
 from synthray._keras.batches import checked_batch_size
+from synthray._parts import slices
 from synthray._seeds import resolve_seed, spawn_seeds
 from synthray.datasets.image_dataset import ImageDataset
 from synthray.datasets.pixels import to_pixels
@@ -19,7 +20,7 @@ from synthray.generators.cyclegan_data import PairedBatches, two_classes
 from synthray.generators.cyclegan_networks import patch_discriminator, residual_translator
 from synthray.generators.image_model import ImageModel
 from synthray.generators.inputs import TrainingImages, check_image_shape
-from synthray.generators.sampling import generate_batch, slices
+from synthray.generators.sampling import generate_batch
 
 _FILTERS = 16  # of a translator's first layer; its residual blocks have four times as many
 
@@ -275,7 +276,7 @@ class CycleGAN(ImageModel):
     ) -> NDArray[np.uint8]:
         network = self.to_second if target == 1 else self.to_first
         translated = np.empty_like(pixels)
-        for rows in slices(len(pixels), batch_size):
+        for rows in slices(len(pixels), checked_batch_size(batch_size)):
             scaled = pixels[rows].astype(np.float32) / 127.5 - 1.0
             translated[rows] = generate_batch(network, [scaled], batch_size, (-1.0, 1.0))
         return translated

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from synthray._keras.batches import checked_batch_size
+from synthray._parts import slices
 from synthray.datasets.pixels import to_uint8
 from synthray.exceptions import DivergenceError
 
@@ -158,7 +159,7 @@ class Sampler:
         batch_size: int,
     ) -> Iterator[NDArray[np.uint8]]:
         classes = self._label_of_each(labels, n)
-        for rows in slices(n, batch_size):
+        for rows in slices(n, checked_batch_size(batch_size)):
             inputs = self._generator_inputs(
                 latents(rows), classes if classes is None else classes[rows]
             )
@@ -190,16 +191,6 @@ class Sampler:
                 f"{self.num_classes - 1}; got {given.dtype} of shape {given.shape}."
             )
         return np.broadcast_to(given, (n,)).astype(np.int64)
-
-
-def slices(n: int, batch_size: int) -> Iterator[slice]:
-    """Yield the rows of each batch.
-
-    Raises:
-        ValueError: If `batch_size` is below 1.
-    """
-    for start in range(0, n, checked_batch_size(batch_size)):
-        yield slice(start, min(start + batch_size, n))
 
 
 def generate_batch(
