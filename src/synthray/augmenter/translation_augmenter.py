@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthray._keras.batches import checked_batch_size
+from synthray._parts import slices
 from synthray._seeds import resolve_seed, spawn_seeds
 from synthray.augmenter.synthetic_augmenter import SamplingStrategy, SyntheticAugmenter
 from synthray.augmenter.training import BatchSize, Epochs, Plan
@@ -97,6 +98,6 @@ class TranslationAugmenter(SyntheticAugmenter):
             # All sources in a random order, then all again: none twice before each came once.
             rows = np.resize(np.random.default_rng(class_seed).permutation(others), count)
             model: Any = self.generators_[name]
-            for start in range(0, count, checked_batch_size(batch_size)):
-                batch = sources.select(rows[start : start + batch_size])
+            for at in slices(count, checked_batch_size(batch_size)):
+                batch = sources.select(rows[at])
                 yield name, model.translate(batch, batch_size=batch_size).images, batch

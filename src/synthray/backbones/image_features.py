@@ -14,6 +14,7 @@ from PIL import Image
 
 from synthray._keras.backend import as_array, predictor
 from synthray._keras.batches import checked_batch_size
+from synthray._parts import slices
 from synthray.backbones.efficientnet_lite import Role, load_backbone
 from synthray.datasets import pixels
 
@@ -130,13 +131,13 @@ class ImageFeatures:
     def _in_batches(self, images: NDArray[np.uint8], model: keras.Model) -> NDArray[np.float32]:
         shape, width = model.input_shape[1:], model.output_shape[-1]
         found = np.zeros((len(images), width), np.float32)
-        for start in range(0, len(images), self._batch_size):
-            part = images[start : start + self._batch_size]
+        for at in slices(len(images), self._batch_size):
+            part = images[at]
             # A few sizes of batches, each of which is compiled once.
             rows = min(self._batch_size, 1 << (len(part) - 1).bit_length())
             batch = np.zeros((rows, *shape), np.float32)
             batch[: len(part)] = _resized(part, *shape)
-            found[start : start + len(part)] = as_array(self._run(batch))[: len(part)]
+            found[at] = as_array(self._run(batch))[: len(part)]
         return found
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from synthray._keras.batches import checked_batch_size
 from synthray._keras.layers import BatchNormalization, Conv2D
+from synthray._parts import slices
 from synthray._seeds import spawn_seeds
 from synthray.classifiers.image_classifier import (
     MOMENTUM,
@@ -109,8 +110,8 @@ class FractureClassifier(ImageClassifier):
         """
         hidden = keras.Model(self.network.inputs, self.network.get_layer("hidden").output)
         parts = [
-            ops.convert_to_numpy(hidden(self._prepared(images[start : start + batch_size], False)))
-            for start in range(0, len(images), checked_batch_size(batch_size))
+            ops.convert_to_numpy(hidden(self._prepared(images[rows], False)))
+            for rows in slices(len(images), checked_batch_size(batch_size))
         ]
         return np.concatenate([np.zeros((0, hidden.output.shape[-1])), *parts]).astype(np.float32)
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from synthray._digest import augmentation_digest, config_digest, digest
 from synthray._keras.backend import as_array, predictor, values_of
 from synthray._keras.batches import checked_batch_size
+from synthray._parts import slices
 from synthray.augmentation.batch_augmentation import BatchAugmentation
 from synthray.backbones.efficientnet_lite import Role, load_backbone
 from synthray.backbones.image_features import OUTPUTS, to_vectors
@@ -253,11 +254,11 @@ class TransferClassifier(ImageClassifier):
         low, high = self.value_range
         # Batches of one size, which is compiled once.
         rows = min(size, 1 << max(len(images) - 1, 0).bit_length())
-        for start in range(0, len(images), rows):
-            part = images[start : start + rows].astype(np.float32)
+        for at in slices(len(images), rows):
+            part = images[at].astype(np.float32)
             batch = np.zeros((rows, *self.image_shape), np.float32)
             batch[: len(part)] = 255 * ((part - low) / (high - low))
-            found[start : start + rows] = as_array(self._extract(batch))[: len(part)]
+            found[at] = as_array(self._extract(batch))[: len(part)]
         return found
 
     def _remembered(self, images: Any, compute: Compute, *settings: Any) -> NDArray[np.float32]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from synthray._digest import plan_digest
 from synthray._keras import backend
 from synthray._keras.seeded_model import SeededModel
+from synthray._parts import slices
 from synthray.classifiers.fracture_classifier import FractureClassifier
 from synthray.classifiers.image_classifier import ImageClassifier, wants_one_hot
 from synthray.classifiers.transfer_classifier import TransferClassifier
@@ -154,8 +155,8 @@ def predict(model: Any, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     images = inputs(model, images)
     with backend.no_gradients():
         parts = [
-            ops.convert_to_numpy(call(images[start : start + _AT_ONCE].astype(np.float32)))
-            for start in range(0, len(images), _AT_ONCE)
+            ops.convert_to_numpy(call(images[rows].astype(np.float32)))
+            for rows in slices(len(images), _AT_ONCE)
         ]
     p = np.concatenate(parts).astype(np.float32)
     if p.shape[1] == 1:

@@ -9,6 +9,7 @@ import joblib
 import numpy as np
 from numpy.typing import NDArray
 
+from synthray._parts import slices
 from synthray.classifiers.feature_cache import Packed, Rows, computed, image_name, packed
 from synthray.comparison.arms import Arm, Phase
 from synthray.comparison.classifiers import learns_from_features, make_classifier
@@ -50,9 +51,9 @@ def share_features(
         first |= dict.fromkeys(new, key)
         sources[key] = {first[name] for name in names}
         rows = list(new.values())
-        for start in range(0, len(rows), _AT_ONCE):
+        for at in slices(len(rows), _AT_ONCE):
             owners.append(key)
-            jobs.append((plan, data.images[rows[start : start + _AT_ONCE]], plain, augmented))
+            jobs.append((plan, data.images[rows[at]], plain, augmented))
     found: dict[int, Rows] = {key: {} for key in sets}
     counts = [len(images) for _, images, *_ in jobs]
     with Watch(len(jobs), sum(counts), "features", n_jobs, verbose, unit="images") as watch:

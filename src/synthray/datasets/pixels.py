@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from synthray._parts import slices
 from synthray.exceptions import SynthrayWarning
 
 Images = NDArray[np.uint8]
@@ -47,9 +48,8 @@ def resize(images: Images, height: int, width: int) -> Images:
     from skimage.transform import resize as skimage_resize
 
     out = np.empty((len(images), height, width, images.shape[3]), np.uint8)
-    for start in range(0, len(images), _CHUNK):
-        part = out[start : start + _CHUNK]
-        pixels = images[start : start + _CHUNK].astype(np.float32)
+    for rows in slices(len(images), _CHUNK):
+        part, pixels = out[rows], images[rows].astype(np.float32)
         # Bilinear, with values in their own range.
         part[...] = to_uint8(
             skimage_resize(pixels, part.shape, order=1, anti_aliasing=True, preserve_range=True)
@@ -62,9 +62,8 @@ def to_grayscale(images: Images) -> Images:
     if images.shape[-1] == 1:
         return images
     gray = np.empty((*images.shape[:3], 1), np.uint8)
-    for start in range(0, len(images), _CHUNK):
-        chunk = images[start : start + _CHUNK].astype(np.float32)
-        gray[start : start + len(chunk), ..., 0] = to_uint8(chunk @ LUMA)
+    for rows in slices(len(images), _CHUNK):
+        gray[rows, ..., 0] = to_uint8(images[rows].astype(np.float32) @ LUMA)
     return gray
 
 

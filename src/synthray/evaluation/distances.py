@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from synthray._parts import slices
+
 Features = NDArray[np.float64]
 
 
@@ -145,8 +147,7 @@ def neighbourhoods(real: Features, synthetic: Features, *, k: int = 5) -> Neighb
     inner, outer = reach(real, k), reach(synthetic, k)
     inside = np.zeros(len(synthetic))
     covered, recalled = np.zeros(len(real), bool), np.zeros(len(real), bool)
-    for start in range(0, len(real), _ROWS):
-        rows = slice(start, start + _ROWS)
+    for rows in slices(len(real), _ROWS):
         distances = _distances(real[rows], synthetic)
         within = distances <= inner[rows, None]
         inside += within.sum(0)
@@ -163,8 +164,7 @@ def neighbourhoods(real: Features, synthetic: Features, *, k: int = 5) -> Neighb
 def within_reach(x: Features, points: Features, reaches: Features) -> NDArray[np.bool_]:
     """Return which rows lie within reach of any point, shape `(len(x),)`."""
     found = np.zeros(len(x), bool)
-    for start in range(0, len(x), _ROWS):
-        rows = slice(start, start + _ROWS)
+    for rows in slices(len(x), _ROWS):
         found[rows] = (_distances(x[rows], points) <= reaches).any(1)
     return found
 
@@ -185,10 +185,9 @@ def reach(x: Features, k: int, groups: NDArray[np.integer] | None = None) -> NDA
         return found
     order = np.argsort(codes, kind="stable")
     first = np.searchsorted(codes[order], np.arange(len(names)))
-    for start in range(0, len(x), _ROWS):
-        rows = np.arange(start, min(start + _ROWS, len(x)))
+    for rows in slices(len(x), _ROWS):
         near = np.minimum.reduceat(_distances(x[rows], x)[:, order], first, axis=1)
-        near[np.arange(len(rows)), codes[rows]] = np.inf
+        near[np.arange(len(near)), codes[rows]] = np.inf
         found[rows] = np.partition(near, k - 1, axis=1)[:, k - 1]
     return found * (1 + 1e-9)  # a pair at the same distance is within reach, whatever is rounded
 
@@ -196,8 +195,7 @@ def reach(x: Features, k: int, groups: NDArray[np.integer] | None = None) -> NDA
 def nearest(x: Features, points: Features) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Return each row's distance to the nearest point, and which it is, shape `(n,)` each."""
     found, places = np.empty(len(x)), np.empty(len(x), np.int64)
-    for start in range(0, len(x), _ROWS):
-        rows = slice(start, start + _ROWS)
+    for rows in slices(len(x), _ROWS):
         distances = _distances(x[rows], points)
         found[rows], places[rows] = distances.min(1), distances.argmin(1)
     return found, places

@@ -13,6 +13,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from synthray._parts import slices
 from synthray.augmentation.classic import classic_augmentation
 from synthray.backbones.image_features import Backbone, ImageFeatures, image_features
 from synthray.datasets.image_dataset import ImageDataset
@@ -292,8 +293,8 @@ def blurred(images: NDArray[np.uint8], sigma: float = 1.0) -> NDArray[np.uint8]:
 def _augmented(images: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
     layers = classic_augmentation(seed=seed)
     parts = [
-        layers(images[start : start + _AT_ONCE].astype(np.float32), training=True)
-        for start in range(0, len(images), _AT_ONCE)
+        layers(images[rows].astype(np.float32), training=True)
+        for rows in slices(len(images), _AT_ONCE)
     ]
     return to_uint8(np.concatenate([ops.convert_to_numpy(part) for part in parts]))
 
