@@ -57,7 +57,8 @@ class Memorization:
         if self.c_t < _TOO_NEAR:
             parts.append(
                 f"Synthetic images lie nearer to training images than new real images do (C_T = "
-                f"{self.c_t:.1f} standard deviations): the generator memorizes."
+                f"{self.c_t:.1f} standard deviations): the generator memorizes, or makes only "
+                "typical images, of low recall."
             )
         return " ".join(parts) or (
             f"No sign of copying: none of {self.n_synthetic} synthetic images shows the radiograph "
