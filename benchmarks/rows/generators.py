@@ -31,6 +31,7 @@ from synthray.augmenter.training import evened
 
 ASSETS = ROOT / "docs" / "assets"
 GENERATORS = ("DCGAN", "R3GAN", "ProjectedGAN", "CycleGAN")
+CONDITIONAL = ("R3GAN", "ProjectedGAN")
 MULTIPLE = {"DCGAN": 8, "CycleGAN": 4}  # of these the sides of an image must be multiples
 WARM_UP, MEASURED = 5, 20  # steps
 COLUMNS = 10  # of a picture
@@ -100,6 +101,8 @@ def main(arguments: list[str] | None = None) -> None:
     options.add_argument("--rejudge", action="store_true", help="score again, train nothing")
     options.add_argument("--picture", action="store_true", help="write a picture, train nothing")
     args = timing.parsed(options, arguments, QUICK)
+    if args.kind == "all" and args.generator not in CONDITIONAL:
+        options.error(f"--class all is for {' and '.join(CONDITIONAL)}, not {args.generator}.")
     one_thread()
     train, held_out = next(load(args.set, args).folds(5, seed=0))
     if args.picture:

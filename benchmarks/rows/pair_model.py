@@ -65,7 +65,7 @@ def main(arguments: list[str] | None = None) -> None:
     weights = fitted(np.concatenate(columns), np.concatenate(answers))
     values: dict[str, Any] = {"weights": weights.tolist()}
     values |= {"pairs": len(np.concatenate(answers)), "copies": int(np.concatenate(answers).sum())}
-    told = record(values, script="rows.pair_model", seed=args.seed)
+    told = record(values, script="pair_model", seed=args.seed)
     write(args.out / pair_model.WEIGHTS.name, told)
 
 
