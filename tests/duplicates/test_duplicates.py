@@ -8,10 +8,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from helpers import planted
 from helpers.planted import (
     AFFINE,
     KINDS,
     Images,
+    cells,
     found_by_kind,
     one_a_group,
     pair_scores,
@@ -57,6 +59,14 @@ class TestPlanted:
         precision, recall = pair_scores(find_duplicates(images), truth)
         assert precision == 1.0
         assert recall >= FLOOR[together]
+
+    @pytest.mark.parametrize("kind", ["zoom", "shift", "shear", "turn"])
+    def test_black_around_bright_cells(self, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(planted, "BORDERS", ("constant",))
+        images, truth, _ = plant(cells(30, seed=4), copies=1, side=64, seed=7, among=[kind])
+        precision, recall = pair_scores(find_duplicates(images), truth)
+        assert precision == 1.0
+        assert recall >= 0.96
 
     @pytest.mark.parametrize("padding", [0, 16])
     def test_bright_copies_between_black_bars(self, texture: Images, padding: int) -> None:

@@ -50,13 +50,30 @@ def test_close_neighbours_are_found_in_large_sets() -> None:
 
 def test_working_copies_are_stretched_without_bars_that_all_have() -> None:
     images = np.zeros((2, 32, 16, 1), np.uint8)
-    images[0, 8:20], images[1, 12:24] = 90, 90
+    light = np.linspace(20, 160, 16)[:, None]
+    images[0, 8:20], images[1, 12:24] = light, light
     copies = working_copies(images)
     assert copies.shape == (2, SIDE, SIDE)
-    np.testing.assert_array_equal(copies[0, :40], 90)
+    np.testing.assert_array_equal(copies[0, :40], copies[0, :1].repeat(40, 0))
+    assert copies[0, :40].min() >= 20
     np.testing.assert_array_equal(copies[0, -8:], 0)
     np.testing.assert_array_equal(copies[1], copies[0, ::-1])
     assert working_copies(images[:1, :9]).max() > 0  # too little would be left
+
+
+def test_black_next_to_bright_content_is_filled() -> None:
+    content = np.random.default_rng(0).integers(150, 200, (SIDE, SIDE, 1), np.uint8)
+    shifted, limb = content.copy(), content.copy()
+    shifted[:20] = 0
+    limb[:] = np.linspace(0, 200, SIDE).astype(np.uint8)[:, None]
+    hole = content.copy()
+    hole[30:40, 30:40] = 0  # not at the border
+    images = np.stack([content, shifted, limb, hole])
+    images.flags.writeable = False
+    copies = working_copies(images)
+    np.testing.assert_array_equal(copies[1, :22], copies[0, [22]].repeat(22, 0))
+    np.testing.assert_array_equal(copies[1, 22:], content[22:, :, 0])
+    np.testing.assert_array_equal(copies[[0, 2, 3]], np.stack([content, limb, hole])[..., 0])
 
 
 def test_turns_flips_and_gray_values_change_no_description(copies: Copies) -> None:

@@ -15,7 +15,7 @@ from synthray.duplicates.matching import LINK, SURE, Matcher, View, joined
 from synthray.duplicates.working import Copies, Index, has_content, working_copies
 
 FIRST = View(whole=True, neighbours=4, pairs=4, hypotheses=1, alike=0.0, detail=Detail(16, 64, 16))
-PARTS = View(whole=False, neighbours=5, pairs=8, hypotheses=3, alike=0.8, detail=Detail(8, 32, 9))
+PARTS = View(whole=False, neighbours=5, pairs=12, hypotheses=5, alike=0.8, detail=Detail(8, 32, 9))
 _REPRESENTATIVES = 3
 _WORTH_SAYING = 4000  # different images; fewer take seconds
 
@@ -31,8 +31,9 @@ def find_duplicates(
     changes, most. Two exposures of one patient are two radiographs. Names, labels and groups are
     not used.
 
-    Images are compared in gray, stretched to 64 x 64 pixels (without black bars, if all have them),
-    in two stages: nearest neighbours of descriptions that a rotation or flip does not change
+    Images are compared in gray, stretched to 64 x 64 pixels (without black bars, if all have them,
+    and with the black that a shear leaves on a bright image filled by what is next to it), in two
+    stages: nearest neighbours of descriptions that a rotation or flip does not change
     (Fourier magnitudes along the angle, Reddy & Chatterji 1996), of whole images and of windows
     that shear and stretch with their content (Lindeberg & Garding 1997); then registration of each
     likely pair (Lucas & Kanade 1981), judged on fine structure.
