@@ -1,9 +1,10 @@
 """How well `find_duplicates` finds copies, and what it costs.
 
-`--data` holds `fracatlas_64.npz`, `fracatlas_128.npz`, `chest_pneumonia_64.npz` and
-`bone-fracture-160/`. Four parts: copies planted among radiographs and among simulated cells and
-speckle, so that the truth is known (no setting was chosen on speckle); the duplicate clusters of
-the bone set; time and memory; and clusters that join images known to be different.
+`--data` holds `fracatlas_64.npz`, `fracatlas_128.npz`, `chest_pneumonia_64.npz`,
+`bone-fracture-160/`, `busi/` and `blood_cell_originals/` (see docs/public_sets.md). Four parts:
+copies planted among radiographs, scans, photographs and simulated images, so that the truth is
+known; the duplicate clusters of the bone set; time and memory; and clusters that join images known
+to be different.
 """
 
 from __future__ import annotations
@@ -32,9 +33,11 @@ from helpers.planted import (
     cells,
     changed,
     found_by_kind,
+    lesions,
     one_a_group,
     pair_scores,
     plant,
+    resized,
     speckled,
 )
 
@@ -60,6 +63,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     with np.load(films) as archive:
         chest, patients = archive["images"], archive["group"]
+    scans, photographs = (timing.need_data(args, name) for name in ("busi", "blood_cell_originals"))
     n, bone = args.radiographs, bone_images(args)
     chosen = np.sort(np.random.default_rng(args.seed).permutation(len(chest))[: 3 * n])
     alone = one_a_group(large, 2 * n, seed=args.seed + 1)
@@ -73,8 +77,11 @@ def main(arguments: list[str] | None = None) -> None:
                     ("fracatlas", one_a_group(small, n, seed=args.seed)),
                     ("fracatlas", one_a_group(large, n, seed=args.seed)),
                     ("chest", one_a_group(films, n, seed=args.seed)),
+                    ("busi", different(scans, n, seed=args.seed)),
+                    ("blood_cells", different(photographs, n, seed=args.seed)),
                     ("cells", cells(n, seed=args.seed)),
                     ("speckle", speckled(n, seed=args.seed)),
+                    ("lesions", lesions(n, seed=args.seed)),
                 )
                 for row in planted(name, images, "affine", args.seed)
             ),
@@ -88,6 +95,14 @@ def main(arguments: list[str] | None = None) -> None:
         },
     }
     timing.keep(args, "duplicates", "duplicates", values)
+
+
+def different(folder: Path, n: int, *, seed: int) -> Images:
+    """Return random images of a folder, one of each of its duplicate clusters, `(m, 64, 64)`."""
+    paths = sorted(path for path in folder.rglob("*") if path.suffix in (".png", ".jpg"))
+    images = np.stack([resized(Image.open(path).convert("L"), 64) for path in paths])
+    _, first = np.unique(sr.find_duplicates(images, verbose=0), return_index=True)
+    return images[np.random.default_rng(seed).permutation(first)[:n]]
 
 
 def bone_images(args: Any) -> sr.ImageDataset:

@@ -19,6 +19,7 @@ SETS = {
     "tissue": "stained tissue",
     "cells": "cells",
     "speckle": "speckle",
+    "lesions": "skin lesions",
     "busi": "BUSI, breast ultrasound",
     "blood_cells": "blood cells",
     "brain_mri": "brain tumours, MRI",

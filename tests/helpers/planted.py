@@ -199,6 +199,30 @@ def speckled(n: int, *, side: int = 64, seed: int = 0) -> Images:
     return np.stack(images)
 
 
+def lesions(n: int, *, side: int = 64, seed: int = 0) -> Images:
+    """Return different images of a dark lesion on skin with hairs, as through a dermatoscope."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:side, :side] / side - 0.5
+    images = []
+    for _ in range(n):
+        fine, coarse, wide = (
+            gaussian_filter(rng.normal(size=(side, side)), sigma) * 2 * sigma
+            for sigma in (0.8, 2.5, 8.0)
+        )
+        gray = rng.uniform(150, 205) + 4 * fine + 5 * wide
+        cy, cx = rng.uniform(-0.15, 0.15, 2)
+        ry, rx = rng.uniform(0.12, 0.32, 2)
+        edge = np.hypot((x - cx) / rx, (y - cy) / ry) - 1 + 0.25 * wide + 0.1 * coarse
+        gray -= (rng.uniform(40, 90) + 14 * coarse + 6 * fine) / (1 + np.exp(edge * 8))
+        for _ in range(int(rng.integers(0, 5))):
+            turn, middle, bend = rng.uniform(0, np.pi), rng.uniform(-0.4, 0.4), rng.uniform(-1, 1)
+            along, across = x * np.cos(turn) + y * np.sin(turn), y * np.cos(turn) - x * np.sin(turn)
+            hair = (across - middle - bend * along**2) * side
+            gray -= rng.uniform(30, 80) * np.exp(-(hair**2))
+        images.append(np.clip(gray, 0, 255).astype(np.uint8))
+    return np.stack(images)
+
+
 def one_a_group(path: Path, n: int, *, seed: int) -> Images:
     """Return `n` random images of an archive with `images` and `group`, one a group."""
     with np.load(path) as archive:
