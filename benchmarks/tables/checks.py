@@ -15,7 +15,7 @@ def duplicates() -> str:
     values = load("duplicates.json")["values"]
     rows = [
         [
-            f"{SETS[found['of']]}, {found['side']}x{found['side']} pixels",
+            f"{SETS[found['of']]}, {found['side']}x{found['side']}",
             ("affine, " if found["changed"] == "affine" else "")
             + ("one change" if found["changes"] == 1 else "two changes"),
             f"{found['pair_precision']:.3f}",
@@ -33,7 +33,7 @@ def duplicates() -> str:
         for name, found in values["different"].items()
     )
     return table(
-        ("images", "copies", "precision", "recall", "CPU time"),
+        ("images, pixels", "copies", "precision", "recall", "CPU time"),
         rows,
         f"{first['originals']} originals ({fewest} blood cells) with 5 copies each, radiographs of "
         "different groups; precision and recall over all pairs of images. In the first row, the "
