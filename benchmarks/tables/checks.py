@@ -40,8 +40,7 @@ def duplicates() -> str:
         f"kind found least often is `{worst}` ({kinds[worst]:.1%}). BUSI and blood cells are public"
         " sets, less their own copies; cells, speckle and lesions are simulated. Settings were "
         "chosen on other draws of FracAtlas, chest films, cells and phantoms, and none on the "
-        "others. The blood cells that count as wrongly joined are two pairs of photographs of the "
-        "same cells, shifted: the finding is true.",
+        "others.",
         f"The bone set: {bone['images']:,} images in {bone['clusters']} clusters, "
         f"{len(bone['sizes_over_20'])} of them of more than 20 images "
         f"({bone['images_in_clusters_over_20']:,} images in all). Clusters that join different "
