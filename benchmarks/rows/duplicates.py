@@ -4,7 +4,7 @@
 `bone-fracture-160/`, `busi/` and `blood_cell_originals/` (see docs/public_sets.md). Four parts:
 copies planted among radiographs, scans, photographs and simulated images, so that the truth is
 known; the duplicate clusters of the bone set; time and memory; and clusters that join images known
-to be different.
+to be different. With `--parts`, the record keeps what was found before in the others.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ from helpers.planted import (
 
 SEED = 20_000  # the tests use others
 LARGE = 20
+PARTS = ("planted", "bone", "cost", "different")
 QUICK = {"radiographs": 20, "counts": [50, 100, 200]}
 Numbers = NDArray[np.int64]
 
@@ -52,49 +53,56 @@ def main(arguments: list[str] | None = None) -> None:
     options.set_defaults(seed=SEED)
     options.add_argument("--radiographs", type=int, default=500, help="how many get copies")
     options.add_argument("--counts", type=int, nargs="+", default=[5_000, 10_000, 100_000])
+    options.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     options.add_argument("--measure", type=Path, help="for the children")
     args = timing.parsed(options, arguments, QUICK)
     if args.measure:
         measure(args.measure)
         return
+    before = timing.before(args, "duplicates")
+    parts = {"planted": all_planted, "bone": of_bone, "cost": cost, "different": all_different}
+    values = {name: parts[name](args) for name in args.parts}
+    timing.keep(args, "duplicates", "duplicates", {**before, **values})
+
+
+def all_planted(args: Any) -> list[dict[str, Any]]:
+    """Plant copies in every kind of image; radiographs are also changed before they are shrunk."""
+    n, seed = args.radiographs, args.seed
     large, small, films = (
         timing.need_data(args, f"{name}.npz")
         for name in ("fracatlas_128", "fracatlas_64", "chest_pneumonia_64")
     )
-    with np.load(films) as archive:
-        chest, patients = archive["images"], archive["group"]
     scans, photographs = (timing.need_data(args, name) for name in ("busi", "blood_cell_originals"))
-    n, bone = args.radiographs, bone_images(args)
-    chosen = np.sort(np.random.default_rng(args.seed).permutation(len(chest))[: 3 * n])
-    alone = one_a_group(large, 2 * n, seed=args.seed + 1)
-    phantoms = sr.make_phantoms(n, image_shape=(64, 64, 1), seed=args.seed)
-    values = {
-        "planted": [
-            *planted("fracatlas", one_a_group(large, n, seed=args.seed), "files", args.seed),
-            *(
-                row
-                for name, images in (
-                    ("fracatlas", one_a_group(small, n, seed=args.seed)),
-                    ("fracatlas", one_a_group(large, n, seed=args.seed)),
-                    ("chest", one_a_group(films, n, seed=args.seed)),
-                    ("busi", different(scans, n, seed=args.seed)),
-                    ("blood_cells", different(photographs, n, seed=args.seed)),
-                    ("cells", cells(n, seed=args.seed)),
-                    ("speckle", speckled(n, seed=args.seed)),
-                    ("lesions", lesions(n, seed=args.seed)),
-                )
-                for row in planted(name, images, "affine", args.seed)
-            ),
-        ],
-        "bone": clusters_of(bone),
-        "cost": cost(small, chest, args),
-        "different": {
-            "fracatlas": joined(alone, np.arange(len(alone))),
-            "chest": joined(chest[chosen], np.asarray(patients[chosen], np.int64)),
-            "phantoms": joined(phantoms.images, phantoms.group_codes),
-        },
+    kinds = (
+        ("fracatlas", one_a_group(large, n, seed=seed), "files"),
+        ("fracatlas", one_a_group(small, n, seed=seed), "affine"),
+        ("fracatlas", one_a_group(large, n, seed=seed), "affine"),
+        ("chest", one_a_group(films, n, seed=seed), "affine"),
+        ("busi", different(scans, n, seed=seed), "affine"),
+        ("blood_cells", different(photographs, n, seed=seed), "affine"),
+        ("cells", cells(n, seed=seed), "affine"),
+        ("speckle", speckled(n, seed=seed), "affine"),
+        ("lesions", lesions(n, seed=seed), "affine"),
+    )
+    return [row for name, images, how in kinds for row in planted(name, images, how, seed)]
+
+
+def of_bone(args: Any) -> dict[str, Any]:
+    return clusters_of(bone_images(args))
+
+
+def all_different(args: Any) -> dict[str, dict[str, int]]:
+    n, seed = args.radiographs, args.seed
+    alone = one_a_group(timing.need_data(args, "fracatlas_128.npz"), 2 * n, seed=seed + 1)
+    with np.load(timing.need_data(args, "chest_pneumonia_64.npz")) as archive:
+        chosen = np.sort(np.random.default_rng(seed).permutation(len(archive["images"]))[: 3 * n])
+        chest, patients = archive["images"][chosen], archive["group"][chosen]
+    phantoms = sr.make_phantoms(n, image_shape=(64, 64, 1), seed=seed)
+    return {
+        "fracatlas": joined(alone, np.arange(len(alone))),
+        "chest": joined(chest, np.asarray(patients, np.int64)),
+        "phantoms": joined(phantoms.images, phantoms.group_codes),
     }
-    timing.keep(args, "duplicates", "duplicates", values)
 
 
 def different(folder: Path, n: int, *, seed: int) -> Images:
@@ -183,16 +191,18 @@ def joined(images: NDArray[np.uint8], truth: Numbers) -> dict[str, int]:
     }
 
 
-def cost(fracatlas: Path, chest: Images, args: Any) -> list[dict[str, Any]]:
+def cost(args: Any) -> list[dict[str, Any]]:
     """Measure time and memory on radiographs of which one in eleven is a sheared copy.
 
     Where there are not enough radiographs, phantoms are added. Each size is measured in a process
     of its own.
     """
-    with np.load(fracatlas) as archive:
-        images = np.concatenate([each.reshape(-1, 64, 64) for each in (archive["images"], chest)])
+    images = []
+    for name in ("fracatlas_64.npz", "chest_pneumonia_64.npz"):
+        with np.load(timing.need_data(args, name)) as archive:
+            images.append(archive["images"].reshape(-1, 64, 64))
     rng, rows = np.random.default_rng(args.seed), []
-    images = rng.permutation(images)
+    images = rng.permutation(np.concatenate(images))
     if (more := max(args.counts) - max(args.counts) // 11 - len(images)) > 0:
         made = sr.make_phantoms(more, image_shape=(64, 64, 1), seed=args.seed)
         images = np.concatenate([images, made.images[..., 0]])

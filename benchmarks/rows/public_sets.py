@@ -9,9 +9,7 @@ there is named and skipped. The record keeps what was found before in sets that 
 
 from __future__ import annotations
 
-import json
 import time
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import synthray as sr
@@ -71,9 +69,7 @@ def main(arguments: list[str] | None = None) -> None:
     options.add_argument("--sets", nargs="+", choices=tuple(PUBLIC), default=tuple(PUBLIC))
     options.add_argument("--pictures", action="store_true", help="write them for the docs")
     args = timing.parsed(options, arguments, {"sets": ("busi",)})
-    record = Path(args.out) / "public_sets.json"
-    before = json.loads(record.read_text(encoding="utf-8"))["values"] if record.exists() else {}
-    sets, lines = dict(before.get("sets", {})), {}
+    sets, lines = timing.before(args, "public_sets").get("sets", {}), {}
     for name in args.sets:
         began = time.process_time()
         try:

@@ -69,6 +69,12 @@ def keep(args: argparse.Namespace, script: str, name: str, values: Mapping[str, 
     write(args.out / f"{name}.json", record(told, script=script, seed=args.seed))
 
 
+def before(args: argparse.Namespace, name: str) -> dict[str, Any]:
+    """Return the values that the record holds so far; none if there is no record."""
+    path = args.out / f"{name}.json"
+    return dict(json.loads(path.read_text(encoding="utf-8"))["values"]) if path.exists() else {}
+
+
 def need(package: str, how: str | None = None) -> None:
     """Raise `MissingError` where a package is not installed; say how to install it."""
     if find_spec(package) is None:
