@@ -111,8 +111,7 @@ class Neighbours:
         likeness = np.full((m, looked, k), -1, np.float32)
         near = np.zeros((m, looked), np.int32)
         for at in slices(m if len(self._points) else 0, _AT_ONCE):
-            unlike = queries[at] @ -self._centres.T
-            near[at] = np.argpartition(unlike, looked - 1, axis=1)[:, :looked]
+            near[at], _ = _largest(queries[at] @ self._centres.T, looked)
         rows, slots = np.divmod(np.argsort(near.ravel(), kind="stable"), looked)
         asking = np.searchsorted(near[rows, slots], np.arange(self._cells + 1))
         for cell in range(self._cells):
@@ -124,12 +123,24 @@ class Neighbours:
             alike = queries[row] @ self._points[members].T
             alike[images[row, None] == self._images[members]] = -1
             few = min(k, len(members))
-            best = np.argpartition(-alike, few - 1, axis=1)[:, :few]
+            best, likeness[row, slot, :few] = _largest(alike, few)
             places[row, slot, :few] = members[best]
-            likeness[row, slot, :few] = np.take_along_axis(alike, best, 1)
-        merged, fits = places.reshape(m, looked * k), likeness.reshape(m, looked * k)
-        best = np.argsort(-fits, axis=1, kind="stable")[:, :k]
-        return np.take_along_axis(merged, best, 1), np.take_along_axis(fits, best, 1)
+        best, fits = _largest(likeness.reshape(m, looked * k), k)
+        return np.take_along_axis(places.reshape(m, looked * k), best, 1), fits
+
+
+def _largest(values: Floats, k: int) -> tuple[Index, Floats]:
+    """Return the columns of the largest values of each row, and these; overwrites the values.
+
+    For few of many, this is three to ten times as fast as a partition.
+    """
+    rows, shape = np.arange(len(values)), (len(values), k)
+    columns, found = np.empty(shape, np.int64), np.empty(shape, np.float32)
+    for rank in range(k):
+        columns[:, rank] = values.argmax(1)
+        found[:, rank] = values[rows, columns[:, rank]]
+        values[rows, columns[:, rank]] = -np.inf
+    return columns, found
 
 
 def best_rotations(a: Spectra, b: Spectra) -> tuple[Floats, Floats]:
