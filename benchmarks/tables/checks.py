@@ -45,11 +45,12 @@ def duplicates() -> str:
         f"{len(bone['sizes_over_20'])} of them of more than 20 images "
         f"({bone['images_in_clusters_over_20']:,} images in all). Clusters that join different "
         f"patients or groups: {joined}.",
-        "Radiographs (and phantoms, where there are too few), of which one in eleven is a sheared "
-        f"copy, on {costs[0]['cpus']} CPU core{'s' * (costs[0]['cpus'] > 1)}: "
+        "Radiographs, and phantoms where there are too few, one in eleven a sheared copy, on "
+        f"{costs[0]['cpus']} CPU core{'s' * (costs[0]['cpus'] > 1)}: "
         + "; ".join(
-            f"{found['images']:,} images {duration(found['seconds'])} and "
-            f"{found['megabytes'] / 1024:.1f} GiB, {found['copies_found']:.1%} of the copies found"
+            f"{found['images']:,} images {duration(found['seconds'])} "
+            f"({duration(found['cpu_seconds'])} of CPU time), {found['megabytes'] / 1024:.1f} GiB, "
+            f"{found['copies_found']:.1%} of the copies"
             for found in costs
         )
         + ".",
