@@ -43,7 +43,6 @@ from helpers.planted import (
 
 SEED = 20_000  # the tests use others
 LARGE = 20
-PARTS = ("planted", "bone", "cost", "different")
 QUICK = {"radiographs": 20, "counts": [50, 100, 200]}
 Numbers = NDArray[np.int64]
 
@@ -53,15 +52,14 @@ def main(arguments: list[str] | None = None) -> None:
     options.set_defaults(seed=SEED)
     options.add_argument("--radiographs", type=int, default=500, help="how many get copies")
     options.add_argument("--counts", type=int, nargs="+", default=[5_000, 10_000, 100_000])
-    options.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
+    options.add_argument("--parts", nargs="+", choices=tuple(PARTS), default=tuple(PARTS))
     options.add_argument("--measure", type=Path, help="for the children")
     args = timing.parsed(options, arguments, QUICK)
     if args.measure:
         measure(args.measure)
         return
     before = timing.before(args, "duplicates")
-    parts = {"planted": all_planted, "bone": of_bone, "cost": cost, "different": all_different}
-    values = {name: parts[name](args) for name in args.parts}
+    values = {name: PARTS[name](args) for name in args.parts}
     timing.keep(args, "duplicates", "duplicates", {**before, **values})
 
 
@@ -85,10 +83,6 @@ def all_planted(args: Any) -> list[dict[str, Any]]:
         ("lesions", lesions(n, seed=seed), "affine"),
     )
     return [row for name, images, how in kinds for row in planted(name, images, how, seed)]
-
-
-def of_bone(args: Any) -> dict[str, Any]:
-    return clusters_of(bone_images(args))
 
 
 def all_different(args: Any) -> dict[str, dict[str, int]]:
@@ -167,7 +161,8 @@ def crossing(found: Numbers, truth: Numbers) -> int:
     return int((np.unique(pairs[0], return_counts=True)[1] > 1).sum())
 
 
-def clusters_of(data: sr.ImageDataset) -> dict[str, Any]:
+def clusters_of_bone(args: Any) -> dict[str, Any]:
+    data = bone_images(args)
     found = sr.find_duplicates(data, verbose=0)
     sizes = np.bincount(found)
     large = sizes[sizes > LARGE]
@@ -233,6 +228,14 @@ def measure(path: Path) -> None:
         "cpus": cores(),
     }
     print(json.dumps(values))
+
+
+PARTS = {
+    "planted": all_planted,
+    "bone": clusters_of_bone,
+    "cost": cost,
+    "different": all_different,
+}
 
 
 if __name__ == "__main__":

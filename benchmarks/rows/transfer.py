@@ -1,18 +1,17 @@
 """`TransferClassifier` beside `FractureClassifier`, on grouped folds.
 
-`--part sets`: AUC of both on five sets, three seeds, by all images and by few groups.
-`--part probe`: the linear probe: a logistic regression on the same features of FracAtlas.
-`--part copies`: how many augmented copies of an image are enough, of 100 groups.
-`--part seconds`: what a comparison of 5 folds, 3 seeds and 4 arms takes, on given synthetic images.
+`--parts sets`: AUC of both on five sets, three seeds, by all images and by few groups.
+`--parts probe`: the linear probe: a logistic regression on the same features of FracAtlas.
+`--parts copies`: how many augmented copies of an image are enough, of 100 groups.
+`--parts seconds`: what a comparison of 5 folds, 3 seeds and 4 arms takes, on given images.
 
-Without `--part`, all of them. Writes one record, which keeps what other parts and sets have written
+Without `--parts`, all of them. Writes one record, which keeps what other parts and sets wrote
 before; with `--workdir`, a run that was stopped goes on.
 """
 
 from __future__ import annotations
 
 import functools
-import json
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -184,7 +183,7 @@ def grouped(name: str, args: Any) -> sr.ImageDataset:
 
 def main(arguments: list[str] | None = None) -> None:
     options = timing.parser(__doc__)
-    options.add_argument("--part", choices=PARTS, nargs="+", default=PARTS)
+    options.add_argument("--parts", choices=PARTS, nargs="+", default=PARTS)
     options.add_argument("--sets", choices=SETS, nargs="+")
     options.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
     options.add_argument("--folds", type=int, default=5)
@@ -196,9 +195,8 @@ def main(arguments: list[str] | None = None) -> None:
         options, arguments, {"folds": 2, "seeds": 1, "epochs": 1, "sets": SETS[:1]}
     )
     parts = {"sets": of_sets, "probe": probe, "copies": copies, "seconds": seconds}
-    found = {name: parts[name](args) for name in args.part}
-    file = args.out / "transfer.json"
-    before = json.loads(file.read_text(encoding="utf-8"))["values"] if file.exists() else {}
+    found = {name: parts[name](args) for name in args.parts}
+    before = timing.before(args, "transfer")
     for name in {"sets", "seconds"} & set(found):
         found[name] = {**before.get(name, {}), **found[name]}
     timing.keep(args, "transfer", "transfer", {**before, **found})
